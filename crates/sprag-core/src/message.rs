@@ -1,0 +1,99 @@
+//! Messages on the wire. Source: sheet 03 section 6.
+//!
+//! Parsing keeps the bytes as they came: the MAC covers them, unknown fields included.
+
+mod pre_key;
+mod signal;
+
+pub use pre_key::PreKeySignalMessage;
+pub use signal::SignalMessage;
+
+pub(crate) use pre_key::PreKeyParts;
+pub(crate) use signal::{SignalParts, address_binding};
+
+use crate::error::ProtocolError;
+
+/// The version of every new session: PQXDH and the Triple Ratchet.
+pub(crate) const VERSION_PQXDH: u8 = 4;
+/// The version of old sessions: X3DH, without post-quantum parts.
+pub(crate) const VERSION_X3DH: u8 = 3;
+
+/// The number that travels beside a message's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CiphertextMessageType {
+    /// A message in an established session.
+    Whisper = 2,
+    /// A message that (also) starts a session.
+    PreKey = 3,
+}
+
+impl CiphertextMessageType {
+    /// The type with this number, if it is one of those that sessions use.
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            2 => Some(Self::Whisper),
+            3 => Some(Self::PreKey),
+            _ => None,
+        }
+    }
+}
+
+/// The outcome of an encryption.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CiphertextMessage {
+    /// A message in an established session.
+    Signal(SignalMessage),
+    /// A message of a session that the peer has not answered in yet.
+    PreKey(PreKeySignalMessage),
+}
+
+impl CiphertextMessage {
+    /// Parses a message of the type that came beside it.
+    ///
+    /// # Errors
+    /// Those of parsing either kind.
+    pub fn deserialize(
+        message_type: CiphertextMessageType,
+        bytes: &[u8],
+    ) -> Result<Self, ProtocolError> {
+        match message_type {
+            CiphertextMessageType::Whisper => SignalMessage::deserialize(bytes).map(Self::Signal),
+            CiphertextMessageType::PreKey => {
+                PreKeySignalMessage::deserialize(bytes).map(Self::PreKey)
+            }
+        }
+    }
+
+    /// The type to send beside the bytes.
+    pub fn message_type(&self) -> CiphertextMessageType {
+        match self {
+            Self::Signal(_) => CiphertextMessageType::Whisper,
+            Self::PreKey(_) => CiphertextMessageType::PreKey,
+        }
+    }
+
+    /// The bytes to send.
+    pub fn serialized(&self) -> &[u8] {
+        match self {
+            Self::Signal(message) => message.serialized(),
+            Self::PreKey(message) => message.serialized(),
+        }
+    }
+}
+
+/// The version byte of a message in a session of `version`: high nibble the session's, low nibble
+/// the highest that we know.
+fn version_byte(version: u8) -> u8 {
+    version << 4 | VERSION_PQXDH
+}
+
+/// The version that a message's first byte names, if it is one that we know.
+fn parse_version(byte: u8) -> Result<u8, ProtocolError> {
+    match byte >> 4 {
+        version @ VERSION_X3DH..=VERSION_PQXDH => Ok(version),
+        version @ 0..VERSION_X3DH => Err(ProtocolError::LegacyCiphertextVersion(version)),
+        version => Err(ProtocolError::UnrecognizedCiphertextVersion(version)),
+    }
+}

@@ -1,0 +1,68 @@
+//! Which session is current, and which are kept aside. Source: sheet 02 section 4.
+
+use bytes::Bytes;
+use prost::Message;
+use subtle::ConstantTimeEq;
+
+use super::{SessionRecord, state::SessionState};
+use crate::error::ProtocolError;
+
+/// How many archived sessions a record keeps.
+const MAX_ARCHIVED_SESSIONS: usize = 40;
+
+impl SessionRecord {
+    /// Puts the current session aside: it still decrypts, but no longer sends. Does nothing without
+    /// one.
+    pub fn archive_current_state(&mut self) {
+        let Some(mut state) = self.current.take() else {
+            return;
+        };
+        state.clear_pending();
+        self.previous.truncate(MAX_ARCHIVED_SESSIONS - 1);
+        self.previous.insert(0, state.encode_to_vec().into());
+    }
+
+    /// Makes `state` current; the session that was is archived.
+    pub(super) fn promote(&mut self, state: SessionState) {
+        self.archive_current_state();
+        self.current = Some(state);
+    }
+
+    /// Makes `state`, which was archived at `position`, current again.
+    pub(super) fn promote_archived(&mut self, position: usize, state: SessionState) {
+        self.previous.remove(position);
+        self.promote(state);
+    }
+
+    /// Where the session that was started with this version and base key is.
+    pub(super) fn find(
+        &self,
+        version: u32,
+        base_key: &[u8],
+    ) -> Result<Option<Found>, ProtocolError> {
+        let matches = |state: &SessionState| {
+            state.version() == version && bool::from(state.alice_base_key.ct_eq(base_key))
+        };
+        if self.current.as_ref().is_some_and(matches) {
+            return Ok(Some(Found::Current));
+        }
+        for (position, encoded) in self.previous.iter().enumerate() {
+            let state = decode_archived(encoded)?;
+            if matches(&state) {
+                return Ok(Some(Found::Archived(position, Box::new(state))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The result of looking for a session.
+pub(super) enum Found {
+    Current,
+    Archived(usize, Box<SessionState>),
+}
+
+pub(super) fn decode_archived(encoded: &Bytes) -> Result<SessionState, ProtocolError> {
+    SessionState::decode(encoded.clone())
+        .map_err(|_| ProtocolError::InvalidSessionStructure("an archived session is damaged"))
+}

@@ -1,0 +1,48 @@
+//! Writing protobuf fields straight from typed state: scalars and bytes of default value are left
+//! out. Source: sheet 02, introduction.
+
+use prost::{
+    Message,
+    bytes::BufMut,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len, uint32},
+};
+
+pub(super) fn put_bytes(tag: u32, value: &[u8], buf: &mut impl BufMut) {
+    if !value.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, buf);
+        encode_varint(value.len() as u64, buf);
+        buf.put_slice(value);
+    }
+}
+
+/// Length of a bytes field, default value or not.
+pub(super) fn bytes_len(tag: u32, value: &[u8]) -> usize {
+    key_len(tag) + encoded_len_varint(value.len() as u64) + value.len()
+}
+
+/// Length of what [`put_bytes`] writes.
+pub(super) fn put_bytes_len(tag: u32, value: &[u8]) -> usize {
+    if value.is_empty() {
+        0
+    } else {
+        bytes_len(tag, value)
+    }
+}
+
+pub(super) fn put_u32(tag: u32, value: u32, buf: &mut impl BufMut) {
+    if value != 0 {
+        uint32::encode(tag, &value, buf);
+    }
+}
+
+pub(super) fn put_u32_len(tag: u32, value: u32) -> usize {
+    if value == 0 {
+        0
+    } else {
+        uint32::encoded_len(tag, &value)
+    }
+}
+
+pub(super) fn message_len(tag: u32, value: &impl Message) -> usize {
+    prost::encoding::message::encoded_len(tag, value)
+}

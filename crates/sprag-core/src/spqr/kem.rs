@@ -1,0 +1,259 @@
+//! ML-KEM-768 in two halves (sheet 05, section 6).
+//!
+//! Standard FIPS 203 ML-KEM-768 whose encapsulation key and ciphertext are each cut in two, so
+//! that the first half of the ciphertext can be made, and sent, while the larger part of the key
+//! is still arriving.
+
+use std::sync::Arc;
+
+use libcrux_ml_kem::mlkem768::incremental;
+use rand_core::{CryptoRng, Rng};
+
+use super::{Error, secret::Secret};
+
+/// First part of an encapsulation key: matrix seed (32 bytes) and hash of the whole key (32).
+pub(super) type Header = [u8; 64];
+
+/// Second part of an encapsulation key: the encoded vector.
+pub(super) type Vector = [u8; 1152];
+
+/// First part of a ciphertext.
+pub(super) type Ct1 = [u8; 960];
+
+/// Second part of a ciphertext.
+pub(super) type Ct2 = [u8; 128];
+
+/// What the encapsulator remembers between its two steps: 3 + 1 polynomials of 256 16-bit
+/// numbers, and the 32 bytes it drew.
+pub(super) type EncapsulationState = Arc<Secret<2080>>;
+
+/// Bytes of each of the two vectors at the start of a decapsulation key.
+const VECTOR: usize = 1152;
+
+/// Bytes of the polynomials at the start of an encapsulation state, and where the last begins.
+const POLYNOMIALS: usize = 2048;
+const ERROR_POLYNOMIAL: usize = 1536;
+
+/// The field's modulus.
+const Q: i16 = 3329;
+
+/// A key pair: the decapsulation key of FIPS 203, which contains the encapsulation key.
+#[derive(Clone)]
+pub(super) struct DecapsulationKey(Arc<Secret<2400>>);
+
+impl DecapsulationKey {
+    /// Draws 64 bytes (d, then z) and makes a key pair of them.
+    pub(super) fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        let mut seed = Secret::<64>::zero();
+        rng.fill_bytes(seed.as_mut_bytes());
+        let mut key = Arc::new(Secret::zero());
+        incremental::generate_key_pair_compressed(
+            *seed.as_bytes(),
+            Arc::make_mut(&mut key).as_mut_bytes(),
+        );
+        Self(key)
+    }
+
+    /// From its 2400 bytes; None if there are more or fewer.
+    pub(super) fn restore(bytes: &[u8]) -> Option<Self> {
+        Secret::shared(bytes).map(Self)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 2400] {
+        self.0.as_bytes()
+    }
+
+    /// First part of the encapsulation key.
+    pub(super) fn header(&self) -> &Header {
+        part(self.as_bytes(), 2 * VECTOR)
+    }
+
+    /// Second part of the encapsulation key.
+    pub(super) fn vector(&self) -> &Vector {
+        part(self.as_bytes(), VECTOR)
+    }
+
+    /// The shared secret of a ciphertext. A ciphertext that does not belong to this key gives
+    /// some other secret (implicit rejection), never an error.
+    pub(super) fn decapsulate(&self, ct1: &Ct1, ct2: &Ct2) -> Secret<32> {
+        let ct1 = incremental::Ciphertext1 { value: *ct1 };
+        let ct2 = incremental::Ciphertext2 { value: *ct2 };
+        incremental::decapsulate_compressed_key(self.as_bytes(), &ct1, &ct2).into()
+    }
+}
+
+/// What the first step of an encapsulation gives.
+pub(super) struct Encapsulation {
+    pub(super) shared_secret: Secret<32>,
+    pub(super) ct1: Ct1,
+    pub(super) state: EncapsulationState,
+}
+
+/// First step: draws 32 bytes and makes the shared secret and the first part of the ciphertext,
+/// knowing only the header of the key.
+pub(super) fn encapsulate<R: CryptoRng + ?Sized>(header: &Header, rng: &mut R) -> Encapsulation {
+    let mut randomness = Secret::<32>::zero();
+    rng.fill_bytes(randomness.as_mut_bytes());
+    let mut shared_secret = Secret::zero();
+    let mut state = Arc::new(Secret::<2080>::zero());
+    let ct1 = incremental::encapsulate1(
+        header,
+        *randomness.as_bytes(),
+        Arc::make_mut(&mut state).as_mut_bytes(),
+        shared_secret.as_mut_bytes(),
+    )
+    .expect("every argument has the length that its type gives it")
+    .value;
+    Encapsulation {
+        shared_secret,
+        ct1,
+        state,
+    }
+}
+
+/// Checks that the vector is the one whose hash the header holds, and is reduced.
+pub(super) fn validate(header: &Header, vector: &Vector) -> Result<(), Error> {
+    incremental::validate_pk_bytes(header, vector).map_err(|_| Error::ErroneousDataReceived)
+}
+
+/// Second step: the second part of the ciphertext, for a vector that has been validated.
+pub(super) fn complete(state: &Secret<2080>, vector: &Vector) -> Ct2 {
+    incremental::encapsulate2(canonical(state).as_bytes(), vector).value
+}
+
+/// The state as the second step expects it: little-endian and centred around zero.
+///
+/// Some older builds stored the polynomials big-endian. And a stored state may hold any
+/// representative of a number modulo [`Q`], while the arithmetic that follows counts on small
+/// ones. The states of today come through unchanged.
+fn canonical(state: &Secret<2080>) -> Secret<2080> {
+    let mut state = state.clone();
+    let swapped = is_byte_swapped(state.as_bytes());
+    let (numbers, _) = state.as_mut_bytes()[..POLYNOMIALS].as_chunks_mut::<2>();
+    for bytes in numbers {
+        if swapped {
+            bytes.swap(0, 1);
+        }
+        let residue = i16::from_le_bytes(*bytes).rem_euclid(Q);
+        let centred = residue - Q * i16::from(residue > Q / 2);
+        *bytes = centred.to_le_bytes();
+    }
+    state
+}
+
+/// Whether the state was written big-endian, judged by the first number in the error polynomial
+/// that tells: these are between -2 and 2.
+fn is_byte_swapped(state: &[u8; 2080]) -> bool {
+    let (numbers, _) = state[ERROR_POLYNOMIAL..POLYNOMIALS].as_chunks::<2>();
+    numbers
+        .iter()
+        .map(|bytes| u16::from_le_bytes(*bytes))
+        .find(|number| !matches!(number, 0x0000 | 0xffff))
+        .is_some_and(|number| matches!(number, 0x0100 | 0x0200 | 0xfeff))
+}
+
+/// The `N` bytes of `key` from `start` on.
+fn part<const N: usize>(key: &[u8; 2400], start: usize) -> &[u8; N] {
+    key[start..]
+        .first_chunk()
+        .expect("both parts end before the key does")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use sha2::{Digest, Sha256};
+
+    use super::{
+        super::vectors::{self, Replay, bytes},
+        *,
+    };
+
+    #[test]
+    fn both_halves_are_those_recorded() {
+        let recorded = &vectors::units()["mlkem768_split"];
+        let mut rng = Replay::new(&bytes(&recorded["keygen_seed_d_then_z"]));
+        let key = DecapsulationKey::generate(&mut rng);
+        assert_eq!(key.header().to_vec(), bytes(&recorded["hdr"]));
+        assert_eq!(key.vector().to_vec(), bytes(&recorded["ek_vector"]));
+        assert_eq!(key.as_bytes().to_vec(), bytes(&recorded["dk"]));
+
+        let mut rng = Replay::new(&bytes(&recorded["encaps_m"]));
+        let encapsulation = encapsulate(key.header(), &mut rng);
+        let secret = bytes(&recorded["shared_secret"]);
+        assert_eq!(encapsulation.ct1.to_vec(), bytes(&recorded["ct1"]));
+        assert_eq!(
+            encapsulation.state.as_bytes().to_vec(),
+            bytes(&recorded["encaps_state"])
+        );
+        assert_eq!(encapsulation.shared_secret.as_bytes().to_vec(), secret);
+
+        validate(key.header(), key.vector()).unwrap();
+        let ct2 = complete(&encapsulation.state, key.vector());
+        assert_eq!(ct2.to_vec(), bytes(&recorded["ct2"]));
+        let decapsulated = key.decapsulate(&encapsulation.ct1, &ct2);
+        assert_eq!(decapsulated.as_bytes().to_vec(), secret);
+
+        let rejected = &recorded["implicit_rejection"];
+        let ct2 = bytes(&rejected["ct2"]).try_into().unwrap();
+        let decapsulated = key.decapsulate(&encapsulation.ct1, &ct2);
+        assert_eq!(decapsulated.as_bytes().to_vec(), bytes(&rejected["secret"]));
+    }
+
+    #[test]
+    fn a_byte_swapped_state_gives_the_same_ciphertext() {
+        let recorded = &vectors::units()["mlkem768_split"];
+        let mut state = bytes(&recorded["encaps_state"]);
+        for pair in state[..POLYNOMIALS].chunks_exact_mut(2) {
+            pair.swap(0, 1);
+        }
+        assert_eq!(
+            hex::encode(Sha256::digest(&state)),
+            recorded["encaps_state_byteswapped_sha256"]
+        );
+        let state = Secret::from_slice(&state).unwrap();
+        let vector = bytes(&recorded["ek_vector"]).try_into().unwrap();
+        assert_eq!(complete(&state, &vector).to_vec(), bytes(&recorded["ct2"]));
+    }
+
+    #[test]
+    fn any_representative_gives_the_same_ciphertext() {
+        let recorded = &vectors::units()["mlkem768_split"];
+        let mut state = bytes(&recorded["encaps_state"]);
+        for (i, number) in state[..ERROR_POLYNOMIAL].chunks_exact_mut(2).enumerate() {
+            let moved = i16::from_le_bytes([number[0], number[1]]) + Q * ((i % 7) as i16 - 3);
+            number.copy_from_slice(&moved.to_le_bytes());
+        }
+        let state = Secret::from_slice(&state).unwrap();
+        let vector = bytes(&recorded["ek_vector"]).try_into().unwrap();
+        assert_eq!(complete(&state, &vector).to_vec(), bytes(&recorded["ct2"]));
+    }
+
+    #[test]
+    fn a_vector_that_is_altered_or_not_reduced_is_refused() {
+        let recorded = &vectors::units()["mlkem768_split"];
+        let header: Header = bytes(&recorded["hdr"]).try_into().unwrap();
+        let mut vector: Vector = bytes(&recorded["ek_vector"]).try_into().unwrap();
+        vector[100] ^= 1;
+        assert_eq!(validate(&header, &vector), Err(Error::ErroneousDataReceived));
+
+        // A hash that fits does not excuse a number that is not below the modulus.
+        vector = [0xff; VECTOR];
+        let mut key = vector.to_vec();
+        key.extend_from_slice(&header[..32]);
+        let mut fitting = header;
+        fitting[32..].copy_from_slice(&libcrux_hash(&key));
+        assert_eq!(validate(&fitting, &vector), Err(Error::ErroneousDataReceived));
+    }
+
+    #[test]
+    fn no_stored_state_makes_the_second_step_panic() {
+        let vector = bytes(&vectors::units()["mlkem768_split"]["ek_vector"])
+            .try_into()
+            .unwrap();
+        for byte in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+            complete(&Secret::from([byte; 2080]), &vector);
+        }
+    }
+}
