@@ -197,10 +197,6 @@ impl PrivateKey {
         xeddsa::sign(&self.0, message, &random)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     fn clamped(bytes: &[u8; 32]) -> Self {
         let mut key = Self(*bytes);
         key.0[0] &= 0xf8;

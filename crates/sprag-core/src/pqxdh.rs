@@ -94,7 +94,11 @@ impl SessionSecrets {
         for secret in agreements.iter().chain(one_time).chain([shared]) {
             input.extend_from_slice(&secret[..]);
         }
-        let derived = hkdf::<96>(None, &input, LABEL);
+        Self::from_input(&input)
+    }
+
+    pub(crate) fn from_input(input: &[u8]) -> Self {
+        let derived = hkdf::<96>(None, input, LABEL);
         Self {
             root_key: part::<0, 96>(&derived),
             chain_key: part::<32, 96>(&derived),

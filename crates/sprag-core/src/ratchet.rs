@@ -51,6 +51,15 @@ impl MessageKeys {
         keys
     }
 
+    #[cfg(feature = "hazmat")]
+    pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 80]> {
+        let mut bytes = Zeroizing::new([0; 80]);
+        bytes[..32].copy_from_slice(&self.cipher_key);
+        bytes[32..64].copy_from_slice(&self.mac_key);
+        bytes[64..].copy_from_slice(&self.iv);
+        bytes
+    }
+
     /// Final keys as old records hold them; `None` for wrong lengths.
     pub(crate) fn from_stored(cipher_key: &[u8], mac_key: &[u8], iv: &[u8]) -> Option<Self> {
         Some(Self {

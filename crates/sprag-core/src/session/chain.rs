@@ -224,10 +224,6 @@ pub(super) struct SkippedKeys {
 }
 
 impl SkippedKeys {
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
     /// Where the key for `counter` is; if it is there several times, the newest.
     pub(super) fn position(&self, counter: u32) -> Option<usize> {
         match self.keys.binary_search_by_key(&counter, |key| key.index) {
