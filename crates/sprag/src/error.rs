@@ -1,0 +1,131 @@
+//! What can go wrong in an operation, whose fault it was, and what to do about it.
+
+use sprag_core::{KeyError, ProtocolError, address::ProtocolAddress, error::Fault};
+
+use crate::{
+    StoreError,
+    backend::{BackendError, Remedy},
+};
+
+/// An operation failed.
+///
+/// Programs match on variants; people, the command line and other languages on [`code`](Self::code), which never
+/// changes. No error carries a secret. Where an operation runs over a durable store nothing was
+/// changed by it, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The protocol refused: the message, the bundle or the session is not fit.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// One of the six stores failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The durable store failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The account exists already.
+    #[error("the account {0} is initialised already")]
+    AlreadyInitialised(ProtocolAddress),
+    /// There is no such account in the store.
+    #[error("the account {0} is not initialised")]
+    NotInitialised(ProtocolAddress),
+    /// Others changed the same records again and again.
+    #[error("others keep changing the same records; try again")]
+    Conflict,
+    /// The storage failed while it committed and cannot tell what became of it. Nothing was
+    /// released. Open the store anew and do the same again: what was committed is found in the outbox or
+    /// inbox.
+    #[error("the store cannot tell whether the operation is committed ({0})")]
+    OutcomeUnknown(BackendError),
+    /// The system gave no random bytes.
+    #[error("the system's random source failed")]
+    NoRandomness,
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Try the same again, after a moment.
+    Retry,
+    /// Drop the message or the bundle: it will never be acceptable.
+    Discard,
+    /// Start a new session from a fresh bundle.
+    RenewSession,
+    /// Show the changed identity to the user, and approve it or not.
+    AskUser,
+    /// Open the store anew, then do the same again.
+    Reopen,
+    /// Have the storage looked after: trying again does not help.
+    Operator,
+    /// Correct the call.
+    FixCall,
+}
+
+impl Error {
+    /// The stable short code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Protocol(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Backend(error) => error.code(),
+            Self::AlreadyInitialised(_) => "already-initialised",
+            Self::NotInitialised(_) => "not-initialised",
+            Self::Conflict => "store-conflict",
+            Self::OutcomeUnknown(_) => "outcome-unknown",
+            Self::NoRandomness => "no-randomness",
+        }
+    }
+
+    /// Whose fault it was.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Protocol(error) => error.fault(),
+            Self::AlreadyInitialised(_) | Self::NotInitialised(_) => Fault::Caller,
+            Self::Backend(error) if error.remedy() == Remedy::Caller => Fault::Caller,
+            _ => Fault::Store,
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Protocol(error) => protocol_advice(error),
+            Self::Store(error) => error.as_backend().map_or(Advice::Retry, backend_advice),
+            Self::Backend(error) => backend_advice(error),
+            Self::AlreadyInitialised(_) | Self::NotInitialised(_) => Advice::FixCall,
+            Self::Conflict => Advice::Retry,
+            Self::OutcomeUnknown(_) => Advice::Reopen,
+            Self::NoRandomness => Advice::Operator,
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        ProtocolError::from(error).into()
+    }
+}
+
+fn protocol_advice(error: &ProtocolError) -> Advice {
+    match error {
+        ProtocolError::InvalidProtocolAddress { .. } | ProtocolError::InvalidArgument(_) => {
+            Advice::FixCall
+        }
+        ProtocolError::SessionNotFound(_)
+        | ProtocolError::InvalidSessionStructure(_)
+        | ProtocolError::InvalidState => Advice::RenewSession,
+        ProtocolError::UntrustedIdentity(_) => Advice::AskUser,
+        _ => Advice::Discard,
+    }
+}
+
+fn backend_advice(error: &BackendError) -> Advice {
+    match error.remedy() {
+        Remedy::Retry => Advice::Retry,
+        Remedy::Reopen => Advice::Reopen,
+        Remedy::Caller => Advice::FixCall,
+        _ => Advice::Operator,
+    }
+}
