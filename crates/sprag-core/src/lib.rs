@@ -72,6 +72,8 @@ pub mod address;
 pub mod bundle;
 pub mod curve;
 pub mod error;
+#[cfg(feature = "hazmat")]
+pub mod hazmat;
 pub mod identity;
 mod kdf;
 pub mod kem;

@@ -91,7 +91,10 @@ impl SessionRecord {
     /// The stored form.
     pub fn serialize(&self) -> Zeroizing<Vec<u8>> {
         let current = self.current.iter().map(|state| wire::message_len(1, state));
-        let previous = self.previous.iter().map(|state| wire::bytes_len(2, state));
+        let previous = self
+            .previous
+            .iter()
+            .map(|state| wire::bytes_len(2, state.len()));
         let mut bytes = Vec::with_capacity(current.chain(previous).sum());
         if let Some(state) = &self.current {
             prost::encoding::message::encode(1, state, &mut bytes);

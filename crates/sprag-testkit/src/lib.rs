@@ -1,3 +1,5 @@
 //! Placeholder.
 
 pub mod backend;
+pub mod fuzz;
+pub mod replay;

@@ -98,7 +98,7 @@ impl SessionRecord {
             parties,
             local: identity.identity_key(),
             remote: &bundle.identity_key,
-            direction: spqr::Direction::AToB,
+            direction: spqr::Direction::AliceToBob,
         };
         self.promote(SessionState {
             root_key: Zeroizing::new(root_key.to_vec()),
@@ -182,7 +182,7 @@ impl SessionRecord {
             parties,
             local: keys.identity.identity_key(),
             remote: peer,
-            direction: spqr::Direction::BToA,
+            direction: spqr::Direction::BobToAlice,
         };
         self.promote(SessionState {
             root_key: Zeroizing::new(secrets.root_key.to_vec()),
@@ -212,10 +212,10 @@ impl Ends<'_> {
             self.remote,
             self.parties.remote,
         );
-        let mut params = spqr::ChainParams::default();
-        if with_self {
-            params.max_jump = u32::MAX;
-        }
+        let params = match with_self {
+            true => spqr::ChainParams::with_self(),
+            false => spqr::ChainParams::DEFAULT,
+        };
         let pq_ratchet = spqr::State::initial(
             self.direction,
             spqr::Version::V1,

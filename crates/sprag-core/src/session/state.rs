@@ -11,7 +11,7 @@ use prost::{
 
 use super::{
     chain::{Chain, SecretBytes},
-    wire::{message_len, put_bytes, put_bytes_len, put_u32, put_u32_len},
+    wire::{bytes_len, message_len, put_bytes, put_bytes_len, put_u32, put_u32_len},
 };
 use crate::{
     curve::PublicKey,
@@ -260,9 +260,12 @@ impl PqRatchet {
     }
 
     fn field_len(&self, tag: u32) -> usize {
+        if self.is_off() {
+            return 0;
+        }
         match self {
-            Self::Encoded(bytes) => put_bytes_len(tag, bytes),
-            Self::Decoded(state) => put_bytes_len(tag, &state.encode()),
+            Self::Encoded(bytes) => bytes_len(tag, bytes.len()),
+            Self::Decoded(state) => bytes_len(tag, state.encoded_len()),
         }
     }
 }

@@ -15,9 +15,9 @@ pub(super) fn put_bytes(tag: u32, value: &[u8], buf: &mut impl BufMut) {
     }
 }
 
-/// Length of a bytes field, default value or not.
-pub(super) fn bytes_len(tag: u32, value: &[u8]) -> usize {
-    key_len(tag) + encoded_len_varint(value.len() as u64) + value.len()
+/// Length of a bytes field with a value of `length` bytes, default value or not.
+pub(super) fn bytes_len(tag: u32, length: usize) -> usize {
+    key_len(tag) + encoded_len_varint(length as u64) + length
 }
 
 /// Length of what [`put_bytes`] writes.
@@ -25,7 +25,7 @@ pub(super) fn put_bytes_len(tag: u32, value: &[u8]) -> usize {
     if value.is_empty() {
         0
     } else {
-        bytes_len(tag, value)
+        bytes_len(tag, value.len())
     }
 }
 

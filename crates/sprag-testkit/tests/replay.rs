@@ -1,0 +1,32 @@
+//! Every recording comes out as it was recorded.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{fs, path::Path};
+
+use sprag_testkit::replay::replay;
+
+#[track_caller]
+fn check(file: &str, at_least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sprag-core/tests/vectors");
+    let content = fs::read(folder.join(file)).unwrap();
+    let report = replay(&serde_json::from_slice(&content).unwrap()).unwrap();
+    let failures: Vec<String> = report.failures().iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    // A recording whose cases are no longer found must not pass for one that came out right.
+    assert!(
+        report.passed() >= at_least,
+        "only {} cases were found",
+        report.passed()
+    );
+}
+
+#[test]
+fn one_to_one() {
+    check("one_to_one.json", 1600);
+}
+
+#[test]
+fn one_to_one_walkthrough() {
+    check("one_to_one_walkthrough.json", 4);
+}
