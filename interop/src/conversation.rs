@@ -113,6 +113,9 @@ impl fmt::Display for Sent {
     }
 }
 
+/// What an implementation makes of a message: its plaintext, or the kind of refusal.
+pub type Opinion = Result<Vec<u8>, FailureKind>;
+
 /// A step went otherwise than it must.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -294,6 +297,22 @@ impl<'a> Conversation<'a> {
             let name = self.cast[to.index()].name();
             format!("handing over the {side:?} to {name} changed its state")
         })
+    }
+
+    /// What each of the two implementations makes of a message from `from`, given to the other side as it stands now. The
+    /// side itself does not see it.
+    pub fn opinions(&mut self, from: Side, envelope: &Envelope) -> Result<[Opinion; 2], Broken> {
+        let state = self.state(from.other())?;
+        let remote = self.parties[from.index()].address().clone();
+        let opinion_of = |implementation: &dyn Implementation| {
+            let mut party = implementation
+                .restore(&state)
+                .map_err(|failure| Broken::failed("asking for an opinion", &failure))?;
+            let read = party.decrypt(&remote, envelope);
+            Ok(read.map_err(|failure| failure.kind))
+        };
+        let [left, right] = self.cast;
+        Ok([opinion_of(left)?, opinion_of(right)?])
     }
 
     /// How many messages have been sent.

@@ -179,7 +179,7 @@ impl From<PeerError> for Failure {
 
 /// The client gives most refusals one code, so that only their words tell them apart.
 fn kind_of(code: &str, message: &str) -> FailureKind {
-    const BY_WORDS: [(&str, FailureKind); 9] = [
+    const BY_WORDS: [(&str, FailureKind); 13] = [
         ("reused base key", FailureKind::ReusedBaseKey),
         ("method call 'load", FailureKind::MissingPreKey),
         ("not found:", FailureKind::SessionNotFound),
@@ -188,7 +188,11 @@ fn kind_of(code: &str, message: &str) -> FailureKind {
         ("invalid PreKey message", FailureKind::InvalidMessage),
         ("protobuf encoding was invalid", FailureKind::Malformed),
         ("ciphertext ", FailureKind::Malformed),
-        ("bad key type", FailureKind::Malformed),
+        ("no key type identifier", FailureKind::Malformed),
+        ("bad key", FailureKind::Malformed),
+        ("bad KEM", FailureKind::Malformed),
+        ("wrong KEM", FailureKind::Malformed),
+        ("invalid key agreement", FailureKind::Malformed),
     ];
     match code {
         "DuplicatedMessage" => FailureKind::DuplicatedMessage,

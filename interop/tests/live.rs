@@ -5,7 +5,19 @@
 #[path = "live/cast.rs"]
 mod cast;
 
-use cast::{official, wandering};
+use cast::{official, sprag, wandering};
 
+// The control: what fails here says nothing about us.
 play_all!(official_to_official: [official(), official()]);
-play_all!(wandering_to_wandering: [wandering(1), wandering(2)]);
+
+play_all!(sprag_to_official: [sprag(), official()]);
+play_all!(official_to_sprag: [official(), sprag()]);
+play_all!(sprag_to_sprag: [sprag(), sprag()]);
+
+// Every operation finds the state as the one or the other left it.
+play_all!(wandering_to_wandering: [
+    wandering([sprag(), official()], 1),
+    wandering([official(), sprag()], 2),
+]);
+
+play_all!(@ alike [sprag(), official()]; damaged_messages Aci);

@@ -1,6 +1,6 @@
 //! Who plays, and the list of what is played.
 
-use sprag_interop::{Broken, Conversation, Implementation, Names, Official};
+use sprag_interop::{Broken, Conversation, Implementation, Names, Official, Sprag, Wandering};
 
 /// The official client.
 pub(crate) fn official() -> Box<dyn Implementation> {
@@ -10,10 +10,14 @@ pub(crate) fn official() -> Box<dyn Implementation> {
     }
 }
 
-/// A party that moves among implementations as it goes.
-pub(crate) fn wandering(seed: u64) -> Box<dyn Implementation> {
-    let homes = vec![official(), official()];
-    Box::new(sprag_interop::Wandering::among(homes, seed))
+/// Our own protocol core.
+pub(crate) fn sprag() -> Box<dyn Implementation> {
+    Box::new(Sprag)
+}
+
+/// Parties that move between two implementations as they go.
+pub(crate) fn wandering(homes: [Box<dyn Implementation>; 2], seed: u64) -> Box<dyn Implementation> {
+    Box::new(Wandering::among(homes.into(), seed))
 }
 
 /// Plays one scenario.

@@ -1,0 +1,45 @@
+//! Bundles, from the form in which they travel into the core's.
+
+use sprag_core::{
+    address::DeviceId,
+    bundle::{KyberPreKey, PreKey, PreKeyBundle, SignedPreKey},
+    curve::PublicKey,
+    error::{KeyError, ProtocolError},
+    identity::IdentityKey,
+    kem,
+};
+
+use crate::{Bundle, PublicPreKey};
+
+pub(super) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
+    let Bundle {
+        signed_pre_key: signed,
+        kyber_pre_key: kyber,
+        ..
+    } = bundle;
+    let pre_key = bundle.pre_key.as_ref().map(parse_pre_key);
+    Ok(PreKeyBundle {
+        registration_id: bundle.registration_id,
+        device_id: DeviceId::new(bundle.device)
+            .ok_or(ProtocolError::InvalidArgument("the bundle's device id"))?,
+        pre_key: pre_key.transpose()?,
+        signed_pre_key: SignedPreKey {
+            id: signed.id.into(),
+            public_key: PublicKey::deserialize(&signed.public_key)?,
+            signature: signed.signature.to_vec(),
+        },
+        kyber_pre_key: KyberPreKey {
+            id: kyber.id.into(),
+            public_key: kem::PublicKey::deserialize(&kyber.public_key)?,
+            signature: kyber.signature.to_vec(),
+        },
+        identity_key: IdentityKey::deserialize(&bundle.identity_key)?,
+    })
+}
+
+fn parse_pre_key(key: &PublicPreKey) -> Result<PreKey, KeyError> {
+    Ok(PreKey {
+        id: key.id.into(),
+        public_key: PublicKey::deserialize(&key.public_key)?,
+    })
+}
