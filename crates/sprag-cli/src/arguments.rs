@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use sprag::{InboxId, OutboxId, ProtocolAddress};
+
+/// Signal Protocol sessions from the shell.
+///
+/// Messages, bundles and envelopes are read from standard input and written to standard output.
+/// Nothing is shown before it is safely stored.
+#[derive(Debug, Parser)]
+#[command(name = "sprag", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Where the account is kept: sqlite:PATH.
+    #[arg(
+        long,
+        global = true,
+        env = "SPRAG_STORE",
+        default_value = "sqlite:sprag.db",
+        value_name = "URL"
+    )]
+    pub(crate) store: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create the account.
+    Init {
+        /// The account's address.
+        #[arg(value_name = "NAME.DEVICE")]
+        address: Address,
+    },
+    /// Print a fresh pre-key bundle, as JSON, for a peer to start a session with.
+    Bundle,
+    /// Sessions with peers.
+    #[command(subcommand)]
+    Session(Session),
+    /// Encrypt standard input for a peer; prints the envelope, as JSON.
+    Encrypt {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+    /// Decrypt the envelope on standard input from a peer; prints exactly the plaintext.
+    Decrypt {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+    /// Received messages that were not handed over yet.
+    #[command(subcommand)]
+    Inbox(Inbox),
+    /// Envelopes that may not have been sent yet.
+    #[command(subcommand)]
+    Outbox(Outbox),
+    /// Show the account and what the store holds for it.
+    Status(Format),
+    /// Show the main job: two accounts that exchange messages, each in a store of its own.
+    Demo,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Session {
+    /// Start a session with a peer from the bundle on standard input.
+    Start {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Inbox {
+    /// List the messages.
+    List(Format),
+    /// Forget a message: it was handed over.
+    Done {
+        /// The message's id, as the list shows it.
+        id: InboxId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Outbox {
+    /// List the envelopes.
+    List(Format),
+    /// Forget an envelope: it was sent.
+    Sent {
+        /// The envelope's id, as the list shows it.
+        id: OutboxId,
+    },
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `NAME.DEVICE`: the last dot separates, so that names may hold dots.
+#[derive(Clone, Debug)]
+pub(crate) struct Address(pub(crate) ProtocolAddress);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, device) = text
+            .rsplit_once('.')
+            .ok_or("an address is written NAME.DEVICE, for example alice.1")?;
+        let device = device
+            .parse()
+            .map_err(|_| "the device, after the last dot, is a number from 1 to 127")?;
+        let address = ProtocolAddress::new(name, device);
+        address.map(Self).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_dot_separates() {
+        let address = |text: &str| Address::from_str(text).map(|address| address.0.to_string());
+        assert_eq!(address("alice.1").as_deref(), Ok("alice.1"));
+        assert_eq!(address("a.b.c.127").as_deref(), Ok("a.b.c.127"));
+        assert_eq!(address(".5").as_deref(), Ok(".5"));
+        for wrong in ["alice", "alice.", "alice.0", "alice.128", "alice.x", ""] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the account is kept.
+
+use sprag::{Account, DurableStore, backend::BackendError};
+use sprag_sqlite::{SqliteBackend, SqliteOptions};
+
+use crate::error::CliError;
+
+/// A store, by the URL that the user gave.
+pub(crate) struct Place {
+    url: String,
+}
+
+impl Place {
+    pub(crate) fn new(url: String) -> Self {
+        Self { url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The account in the store. The command keeps one account in each.
+    pub(crate) async fn account(&self) -> Result<Account<SqliteBackend>, CliError> {
+        // A mistyped path must not make an empty store.
+        let options = SqliteOptions::from_url(&self.url)?.create_if_missing(false);
+        let store = match options.open().await {
+            Err(BackendError::Missing) => return Err(self.not_initialised()),
+            opened => DurableStore::open(opened?).await?,
+        };
+        match store.accounts().await?.into_iter().next() {
+            Some(address) => Ok(Account::open(store, address).await?),
+            None => Err(self.not_initialised()),
+        }
+    }
+
+    /// The store, made if there is none.
+    pub(crate) async fn store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
+        let backend = SqliteOptions::from_url(&self.url)?.open().await?;
+        Ok(DurableStore::open(backend).await?)
+    }
+
+    fn not_initialised(&self) -> CliError {
+        CliError::NotInitialised(self.url.clone())
+    }
+}

@@ -1,0 +1,185 @@
+//! The JSON that goes over standard input and output: bundles as Signal's servers hand them out, and
+//! envelopes.
+
+use std::fmt;
+
+use base64::{
+    Engine,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sprag::{
+    CiphertextMessageType, DeviceId, PreKeyBundle,
+    protocol::{
+        bundle::{KyberPreKey, PreKey, SignedPreKey},
+        curve,
+        identity::IdentityKey,
+        kem,
+    },
+};
+
+use crate::error::CliError;
+
+/// Standard base64: padding is written, and may be missing when read.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Bytes, in base64.
+#[derive(Debug)]
+pub(crate) struct Base64(pub(crate) Vec<u8>);
+
+impl fmt::Display for Base64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl Serialize for Base64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64
+            .decode(text)
+            .map(Self)
+            .map_err(|error| de::Error::custom(format!("base64: {error}")))
+    }
+}
+
+/// Parses JSON from standard input; `what` it should be is named if it is not.
+pub(crate) fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &[u8]) -> Result<T, CliError> {
+    serde_json::from_slice(json)
+        .map_err(|error| CliError::Input(format!("the input is no {what}: {error}")))
+}
+
+/// An encrypted message and its type: 2 or 3.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    #[serde(rename = "type")]
+    message_type: u8,
+    pub(crate) body: Base64,
+}
+
+impl Envelope {
+    pub(crate) fn new(message_type: CiphertextMessageType, body: Vec<u8>) -> Self {
+        Self {
+            message_type: message_type as u8,
+            body: Base64(body),
+        }
+    }
+
+    pub(crate) fn message_type(&self) -> Result<CiphertextMessageType, CliError> {
+        CiphertextMessageType::from_number(self.message_type).ok_or_else(|| {
+            CliError::Input(format!(
+                "an envelope's type is 2 or 3, not {}",
+                self.message_type
+            ))
+        })
+    }
+}
+
+/// Pre-key bundles of an account's devices.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Bundle {
+    identity_key: Base64,
+    devices: Vec<Device>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Device {
+    device_id: u32,
+    registration_id: u32,
+    signed_pre_key: Signed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pre_key: Option<Unsigned>,
+    pq_pre_key: Signed,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Signed {
+    key_id: u32,
+    public_key: Base64,
+    signature: Base64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unsigned {
+    key_id: u32,
+    public_key: Base64,
+}
+
+impl From<&PreKeyBundle> for Bundle {
+    fn from(bundle: &PreKeyBundle) -> Self {
+        let signed = &bundle.signed_pre_key;
+        let kyber = &bundle.kyber_pre_key;
+        let device = Device {
+            device_id: bundle.device_id.into(),
+            registration_id: bundle.registration_id,
+            signed_pre_key: Signed {
+                key_id: signed.id.into(),
+                public_key: Base64(signed.public_key.serialize().to_vec()),
+                signature: Base64(signed.signature.clone()),
+            },
+            pre_key: bundle.pre_key.as_ref().map(|pre_key| Unsigned {
+                key_id: pre_key.id.into(),
+                public_key: Base64(pre_key.public_key.serialize().to_vec()),
+            }),
+            pq_pre_key: Signed {
+                key_id: kyber.id.into(),
+                public_key: Base64(kyber.public_key.serialize()),
+                signature: Base64(kyber.signature.clone()),
+            },
+        };
+        let identity_key = Base64(bundle.identity_key.serialize().to_vec());
+        Self {
+            identity_key,
+            devices: vec![device],
+        }
+    }
+}
+
+impl Bundle {
+    /// The bundle of one device.
+    pub(crate) fn for_device(&self, wanted: DeviceId) -> Result<PreKeyBundle, CliError> {
+        let device = self
+            .devices
+            .iter()
+            .find(|device| device.device_id == u32::from(wanted))
+            .ok_or_else(|| CliError::Input(format!("the bundle has no device {wanted}")))?;
+        let signed = &device.signed_pre_key;
+        let kyber = &device.pq_pre_key;
+        let pre_key = match &device.pre_key {
+            None => None,
+            Some(pre_key) => Some(PreKey {
+                id: pre_key.key_id.into(),
+                public_key: curve::PublicKey::deserialize(&pre_key.public_key.0)?,
+            }),
+        };
+        Ok(PreKeyBundle {
+            registration_id: device.registration_id,
+            device_id: wanted,
+            pre_key,
+            signed_pre_key: SignedPreKey {
+                id: signed.key_id.into(),
+                public_key: curve::PublicKey::deserialize(&signed.public_key.0)?,
+                signature: signed.signature.0.clone(),
+            },
+            kyber_pre_key: KyberPreKey {
+                id: kyber.key_id.into(),
+                public_key: kem::PublicKey::deserialize(&kyber.public_key.0)?,
+                signature: kyber.signature.0.clone(),
+            },
+            identity_key: IdentityKey::deserialize(&self.identity_key.0)?,
+        })
+    }
+}
