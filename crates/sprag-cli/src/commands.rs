@@ -16,17 +16,23 @@ use place::Place;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let place = Place::new(arguments.store);
-    match arguments.command {
-        Command::Init { address } => account::init(&place, address.0).await,
-        Command::Bundle => account::bundle(&place).await,
-        Command::Status(format) => account::status(&place, format).await,
-        Command::Session(Session::Start { peer }) => messages::start(&place, &peer.0).await,
-        Command::Encrypt { peer } => messages::encrypt(&place, &peer.0).await,
-        Command::Decrypt { peer } => messages::decrypt(&place, &peer.0).await,
-        Command::Inbox(Inbox::List(format)) => mailbox::list_inbox(&place, format).await,
-        Command::Inbox(Inbox::Done { id }) => mailbox::done(&place, id).await,
-        Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(&place, format).await,
-        Command::Outbox(Outbox::Sent { id }) => mailbox::sent(&place, id).await,
+    let outcome = execute(arguments.command, &place).await;
+    // What the command was asked for is done, or has failed, whatever becomes of the log.
+    outcome.and(place.close().await)
+}
+
+async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
+    match command {
+        Command::Init { address } => account::init(place, address.0).await,
+        Command::Bundle => account::bundle(place).await,
+        Command::Status(format) => account::status(place, format).await,
+        Command::Session(Session::Start { peer }) => messages::start(place, &peer.0).await,
+        Command::Encrypt { peer } => messages::encrypt(place, &peer.0).await,
+        Command::Decrypt { peer } => messages::decrypt(place, &peer.0).await,
+        Command::Inbox(Inbox::List(format)) => mailbox::list_inbox(place, format).await,
+        Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
+        Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,
+        Command::Outbox(Outbox::Sent { id }) => mailbox::sent(place, id).await,
         Command::Demo => demo::run().await,
     }
 }

@@ -1,0 +1,87 @@
+//! Runs the command as a shell would, each account in a folder of its own.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A person at a shell.
+pub(crate) struct Shell {
+    folder: TempDir,
+}
+
+impl Shell {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    /// One with an account.
+    pub(crate) fn with_account(address: &str) -> Self {
+        let shell = Self::new();
+        shell.ok(&["init", address], b"");
+        shell
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("sprag.db")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("SPRAG_STORE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str], input: &[u8]) -> Child {
+        let mut child = self.command(arguments).spawn().unwrap();
+        // A command that refuses its arguments does not read.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
+        self.start(arguments, input).wait_with_output().unwrap()
+    }
+
+    /// What the command prints when it succeeds.
+    #[track_caller]
+    pub(crate) fn ok(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let output = self.run(arguments, input);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        assert!(said.is_empty(), "{arguments:?}: {said}");
+        output.stdout
+    }
+
+    /// The code of the error with which the command fails.
+    #[track_caller]
+    pub(crate) fn error(&self, arguments: &[&str], input: &[u8]) -> String {
+        let output = self.run(arguments, input);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?} printed and failed");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let rest = said
+            .strip_prefix("error[")
+            .unwrap_or_else(|| panic!("{said}"));
+        rest.split(']').next().unwrap().to_owned()
+    }
+}
+
+/// Alice, who has started a session with Bob.
+pub(crate) fn pair() -> (Shell, Shell) {
+    let (alice, bob) = (Shell::with_account("alice.1"), Shell::with_account("bob.1"));
+    let bundle = bob.ok(&["bundle"], b"");
+    alice.ok(&["session", "start", "bob.1"], &bundle);
+    (alice, bob)
+}
