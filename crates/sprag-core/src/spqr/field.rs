@@ -59,6 +59,7 @@ pub(super) fn add_row(sum: &mut Row, addend: &Row) {
 
 /// Multiplies every element of `row` by `factor`. Takes time by the position of the factor's
 /// highest bit, so small factors are cheap.
+#[inline(always)]
 pub(super) fn scale_row(row: &Row, factor: u16) -> Row {
     let mut product = [0; LANES];
     for bit in (0..u16::BITS - factor.leading_zeros()).rev() {
@@ -106,7 +107,6 @@ fn double_row(row: &mut Row) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -140,7 +140,10 @@ mod tests {
         assert_eq!(order, vectors["gf16"]["order_of_2"].as_u64().unwrap());
         for power in vectors["gf16"]["powers_of_2"].as_array().unwrap() {
             let exponent = usize::try_from(power["e"].as_u64().unwrap()).unwrap();
-            assert_eq!(u64::from(powers[exponent % 65535]), power["v"].as_u64().unwrap());
+            assert_eq!(
+                u64::from(powers[exponent % 65535]),
+                power["v"].as_u64().unwrap()
+            );
         }
     }
 

@@ -25,6 +25,13 @@ impl<const N: usize> Decoder<N> {
         }
     }
 
+    /// With a first chunk, which for the N of V1 is never the last.
+    pub(crate) fn of(chunk: &Chunk) -> Self {
+        Self {
+            chunks: Arc::new([*chunk]),
+        }
+    }
+
     /// From chunks in strictly ascending order of their indices. None if they are not, or if
     /// there are more than a decoder can ever hold.
     pub(crate) fn restore(chunks: Arc<[Chunk]>) -> Option<Self> {
@@ -76,7 +83,8 @@ impl<const N: usize> Decoder<N> {
     }
 
     fn position(&self, index: u16) -> Result<usize, usize> {
-        self.chunks.binary_search_by_key(&index, |chunk| chunk.index)
+        self.chunks
+            .binary_search_by_key(&index, |chunk| chunk.index)
     }
 }
 

@@ -47,16 +47,13 @@ impl<const N: usize> Encoder<N> {
         }
     }
 
-    /// From its stored form: the counter, and of each lane N big-endian numbers. None if there
-    /// are not sixteen lanes or one of them has another length.
-    pub(crate) fn restore(next: u32, form: Form, lanes: &[&[u8]]) -> Option<Self> {
+    /// From its stored form: the counter, and of each lane N big-endian numbers. None if a lane has
+    /// another length.
+    pub(crate) fn restore(next: u32, form: Form, lanes: &[&[u8]; LANES]) -> Option<Self> {
         let mut table = Table {
             rows: [[0; LANES]; N],
             lanes: [[[0; 2]; N]; LANES],
         };
-        if lanes.len() != LANES {
-            return None;
-        }
         for (lane, (kept, stored)) in table.lanes.iter_mut().zip(lanes).enumerate() {
             if stored.len() != 2 * N {
                 return None;

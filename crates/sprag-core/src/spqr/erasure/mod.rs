@@ -43,3 +43,120 @@ fn data_of(row: &Row) -> [u8; CHUNK] {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::{prelude::*, sample::subsequence};
+
+    use super::{super::vectors, *};
+
+    fn chunks<const N: usize>(message: &[[u8; CHUNK]; N], count: usize) -> Vec<Chunk> {
+        let mut encoder = Encoder::new(message);
+        (0..count).map(|_| encoder.next_chunk()).collect()
+    }
+
+    fn decoded<const N: usize>(chunks: &[Chunk]) -> Option<[[u8; CHUNK]; N]> {
+        let mut decoder = Decoder::new();
+        for chunk in chunks {
+            decoder.add(chunk);
+        }
+        decoder.message()
+    }
+
+    /// Any `N` of the first 200 chunks, in any order, give the message back; fewer do not.
+    fn any_subset_decodes<const N: usize>() {
+        let message = proptest::array::uniform32(any::<u8>());
+        let subset = subsequence((0..200usize).collect::<Vec<_>>(), N).prop_shuffle();
+        proptest!(ProptestConfig::with_cases(16), |(seed in message, subset in subset)| {
+            let message: [_; N] = core::array::from_fn(|i| seed.map(|byte| byte.wrapping_mul(2 * i as u8 + 1)));
+            let all = chunks(&message, 200);
+            let chosen: Vec<_> = subset.into_iter().map(|index| all[index]).collect();
+            prop_assert_eq!(decoded(&chosen), Some(message));
+            prop_assert_eq!(decoded::<N>(&chosen[1..]), None);
+        });
+    }
+
+    #[test]
+    fn any_subset_of_the_chunks_is_enough() {
+        any_subset_decodes::<3>();
+        any_subset_decodes::<5>();
+        any_subset_decodes::<30>();
+        any_subset_decodes::<36>();
+    }
+
+    #[test]
+    fn the_worked_example() {
+        let recorded = &vectors::units()["erasure_tiny"];
+        let message = vectors::bytes(&recorded["message"]);
+        let message = message.as_chunks().0.first_chunk::<3>().unwrap();
+        let chunks = chunks(message, 259);
+        for (index, chunk) in chunks[..3].iter().enumerate() {
+            assert_eq!(chunk.data, message[index]);
+        }
+        for index in [3, 4, 258] {
+            let data = vectors::bytes(&recorded[format!("chunk{index}")]);
+            assert_eq!(chunks[index].data.to_vec(), data);
+        }
+        for lane in [0, 15] {
+            let encoder = |count| {
+                let mut encoder = Encoder::new(message);
+                for _ in 0..count {
+                    encoder.next_chunk();
+                }
+                let lane = &encoder.lanes()[6 * lane..][..6];
+                lane.chunks(2)
+                    .map(|number| u16::from_be_bytes([number[0], number[1]]))
+                    .collect::<Vec<_>>()
+            };
+            let numbers = |name: &str| -> Vec<u16> {
+                serde_json::from_value(recorded[format!("lane{lane}_{name}")].clone()).unwrap()
+            };
+            assert_eq!(encoder(3), numbers("points"));
+            assert_eq!(encoder(4), numbers("coefficients"));
+        }
+    }
+
+    #[test]
+    fn chunks_repeat_after_the_last_index() {
+        let message = [[1; CHUNK], [2; CHUNK], [3; CHUNK]];
+        let chunks = chunks(&message, 65_538);
+        assert_eq!(chunks[65_535].index, u16::MAX);
+        assert_eq!(chunks[65_536..], chunks[..2]);
+    }
+
+    #[test]
+    fn a_newer_chunk_replaces_an_older_one_of_its_index() {
+        let mut decoder = Decoder::<3>::new();
+        for (index, data) in [(1, 7), (0, 8), (1, 9)] {
+            let data = [data; CHUNK];
+            decoder.add(&Chunk { index, data });
+        }
+        let held: Vec<_> = decoder
+            .chunks()
+            .iter()
+            .map(|chunk| (chunk.index, chunk.data[0]))
+            .collect();
+        assert_eq!(held, [(0, 8), (1, 9)]);
+    }
+
+    #[test]
+    fn parity_is_taken_only_while_it_is_needed() {
+        let mut decoder = Decoder::<3>::new();
+        let mut add = |index: u16| {
+            let data = [index as u8; CHUNK];
+            decoder.add(&Chunk { index, data });
+            decoder
+                .chunks()
+                .iter()
+                .map(|chunk| chunk.index)
+                .collect::<Vec<_>>()
+        };
+        add(9);
+        add(5);
+        assert_eq!(add(7), [5, 7, 9]);
+        assert_eq!(add(6), [5, 7, 9]);
+        assert_eq!(add(1), [1, 5, 7, 9]);
+    }
+}
