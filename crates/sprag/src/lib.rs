@@ -1,6 +1,9 @@
 //! The Signal Protocol with stores that can be trusted in production.
 
+mod account;
 pub mod backend;
+mod durable;
+mod environment;
 pub mod error;
 mod session_builder;
 mod session_cipher;
@@ -18,6 +21,9 @@ pub use sprag_core::{
 };
 
 pub use crate::{
+    account::{Account, Delivery, Envelope, InboxId, OutboxId, Status},
+    durable::{DurableStore, Transaction},
+    environment::{Environment, System},
     error::{Advice, Error},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},

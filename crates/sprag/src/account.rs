@@ -1,0 +1,275 @@
+//! An account over a durable store: the whole job, one commit for each step.
+//!
+//! Every method is one operation: begin, step, commit, release. What it returns is durable before it is
+//! returned; what it does not return was not done, or is found in the outbox or inbox. Any of its
+//! futures may be dropped at any moment, and the process may die: the store stays whole.
+
+mod ids;
+mod keys;
+mod mailbox;
+mod status;
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use rand_core::CryptoRng;
+use sprag_core::{
+    address::ProtocolAddress,
+    bundle::PreKeyBundle,
+    identity::{IdentityKey, IdentityKeyPair},
+    session::SenderChainRequirements,
+};
+
+pub use self::ids::{InboxId, OutboxId};
+pub use self::mailbox::{Delivery, Envelope};
+pub use self::status::Status;
+
+use crate::{
+    DurableStore, Error, IdentityChange, IdentityKeyStore, SessionBuilder, SessionStore,
+    Transaction,
+    backend::{AccountId, Backend},
+    durable::{
+        Turn,
+        names::Name,
+        value::{OwnIdentity, Value},
+    },
+};
+
+type Tx<B> = Arc<Transaction<B>>;
+
+/// One account: an identity and its conversations.
+///
+/// It holds no state of the protocol, only the way to it; several handles, tasks, processes or hosts may use one
+/// account at once.
+///
+/// ```
+/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+///
+/// # async fn example() -> Result<(), sprag::Error> {
+/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
+/// let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
+///
+/// // Bob's server hands out his bundle; Alice starts a session with it.
+/// let bundle = bob.bundle().await?;
+/// alice.start_session(bob.address(), &bundle).await?;
+///
+/// // The envelope waits in the outbox until Alice knows that it was sent.
+/// let envelope = alice.send(bob.address(), b"hello").await?;
+/// alice.sent(envelope.id).await?;
+///
+/// // The plaintext waits in the inbox until Bob has it safe.
+/// let delivery = bob.receive(alice.address(), envelope.message_type, &envelope.bytes).await?;
+/// assert_eq!(delivery.plaintext, "hello");
+/// bob.done(delivery.id).await?;
+///
+/// let again = bob.receive(alice.address(), envelope.message_type, &envelope.bytes).await;
+/// assert_eq!(again.unwrap_err().code(), "duplicate-message");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
+pub struct Account<B> {
+    store: DurableStore<B>,
+    address: ProtocolAddress,
+    id: AccountId,
+}
+
+impl<B: Backend> Account<B> {
+    /// Makes an account, with a new identity and registration id.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
+    pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
+        let account = Self::handle(store, address);
+        let step = |tx: Tx<B>| {
+            let account = &account;
+            async move { account.initialise(&tx).await }
+        };
+        account.run(step).await?;
+        Ok(account)
+    }
+
+    /// Opens an account that was made before.
+    ///
+    /// # Errors
+    /// [`Error::NotInitialised`]; otherwise what the storage reports.
+    pub async fn open(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
+        let account = Self::handle(store, address);
+        account.own_identity(|_| ()).await?;
+        Ok(account)
+    }
+
+    /// Opens the account, and makes it first if there is none.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn open_or_create(
+        store: DurableStore<B>,
+        address: ProtocolAddress,
+    ) -> Result<Self, Error> {
+        match Self::create(store.clone(), address.clone()).await {
+            Err(Error::AlreadyInitialised(_)) => Self::open(store, address).await,
+            created => created,
+        }
+    }
+
+    /// Our address.
+    pub fn address(&self) -> &ProtocolAddress {
+        &self.address
+    }
+
+    /// The store that the account lies in.
+    pub fn store(&self) -> &DurableStore<B> {
+        &self.store
+    }
+
+    /// Our identity, which others know us by.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn identity_key(&self) -> Result<IdentityKey, Error> {
+        self.own_identity(|own| *own.key_pair.identity_key()).await
+    }
+
+    /// The identity that we know `peer` by, if we do.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn identity(&self, peer: &ProtocolAddress) -> Result<Option<IdentityKey>, Error> {
+        self.run(|tx| async move { Ok(tx.load_identity(peer).await?) })
+            .await
+    }
+
+    /// Trusts `key` as the identity of `peer` from now on, in place of the one known so far. Do this only
+    /// when the user has said so: it is what keeps somebody in between from taking the peer's place.
+    ///
+    /// Sessions with the identity before stop working; start one from a fresh bundle, or receive the
+    /// peer's first message.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn approve_identity(
+        &self,
+        peer: &ProtocolAddress,
+        key: &IdentityKey,
+    ) -> Result<IdentityChange, Error> {
+        self.run(|tx| async move { Ok(tx.save_identity(peer, key).await?) })
+            .await
+    }
+
+    /// Starts a session with `peer` from its bundle. It takes the place of the one before, however
+    /// healthy that was.
+    ///
+    /// # Errors
+    /// `untrusted-identity`: the bundle's identity is not the one known;
+    /// [`approve_identity`](Self::approve_identity) if the user agrees. `invalid-signature` or
+    /// another [`Error::Protocol`]: the bundle is not fit. Otherwise what the storage reports.
+    #[tracing::instrument(level = "debug", skip_all, err(level = "debug", Display))]
+    pub async fn start_session(
+        &self,
+        peer: &ProtocolAddress,
+        bundle: &PreKeyBundle,
+    ) -> Result<(), Error> {
+        let _turn = self.turn(peer).await;
+        self.run(|tx| async move {
+            let names = [
+                Name::Session(peer),
+                Name::Identity(peer),
+                Name::Account,
+                Name::Devices(peer.name()),
+            ];
+            tx.prefetch("load_session", &names).await?;
+            SessionBuilder::new(&tx, &tx, &self.address, peer)
+                .process_bundle(bundle, tx.now(), &mut tx.rng()?)
+                .await
+        })
+        .await
+    }
+
+    /// Whether there is a session with `peer` that can be used for sending now. If there is none, fetch a
+    /// bundle and [start one](Self::start_session).
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn has_usable_session(&self, peer: &ProtocolAddress) -> Result<bool, Error> {
+        let everything = SenderChainRequirements::default();
+        self.run(|tx| async move {
+            let record = tx.load_session(peer).await?;
+            let now = tx.now();
+            Ok(record.is_some_and(|record| record.has_usable_sender_chain(now, everything)))
+        })
+        .await
+    }
+
+    fn handle(store: DurableStore<B>, address: ProtocolAddress) -> Self {
+        let id = store.account_id(&address);
+        Self { store, address, id }
+    }
+
+    async fn run<T, F>(&self, step: impl Fn(Tx<B>) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.store.run_as(self.id, step).await
+    }
+
+    /// Waits for our turn in the conversation with `peer`.
+    async fn turn(&self, peer: &ProtocolAddress) -> Turn<'_> {
+        self.store.turn(&self.id, Name::Session(peer)).await
+    }
+
+    /// Looks at our own identity, as an operation of its own.
+    async fn own_identity<T>(&self, look: fn(&OwnIdentity) -> T) -> Result<T, Error> {
+        self.run(|tx| async move { self.own(&tx, look).await })
+            .await
+    }
+
+    /// Looks at our own identity.
+    async fn own<T>(
+        &self,
+        tx: &Transaction<B>,
+        look: impl FnOnce(&OwnIdentity) -> T,
+    ) -> Result<T, Error> {
+        let own = tx.get("identity_key_pair", Name::Account, |value| match value {
+            Some(Value::Account(own)) => Some(look(own)),
+            _ => None,
+        });
+        own.await?
+            .ok_or_else(|| Error::NotInitialised(self.address.clone()))
+    }
+
+    /// Makes our identity, and puts the account on the store's list.
+    async fn initialise(&self, tx: &Transaction<B>) -> Result<(), Error> {
+        let operation = "store_identity_key_pair";
+        let names = [Name::Account, Name::Accounts];
+        tx.prefetch(operation, &names).await?;
+        if self.own(tx, |_| ()).await.is_ok() {
+            return Err(Error::AlreadyInitialised(self.address.clone()));
+        }
+        let mut rng = tx.rng()?;
+        let own = Value::Account(OwnIdentity {
+            address: self.address.clone(),
+            key_pair: IdentityKeyPair::generate(&mut rng),
+            registration_id: random_in(1..=MAX_REGISTRATION_ID, &mut rng),
+        });
+        tx.set(operation, Name::Account, Some(own)).await?;
+        let accounts = tx.get(operation, Name::Accounts, |value| match value {
+            Some(Value::Accounts(accounts)) => accounts.clone(),
+            _ => Vec::new(),
+        });
+        let mut accounts = accounts.await?;
+        accounts.push(self.address.clone());
+        let accounts = Some(Value::Accounts(accounts));
+        Ok(tx.set(operation, Name::Accounts, accounts).await?)
+    }
+}
+
+/// Registration ids have 14 bits and are not 0.
+const MAX_REGISTRATION_ID: u32 = 0x3fff;
+
+/// A random number in a range that is far smaller than 2^32: the bias does not matter for ids.
+fn random_in<R: CryptoRng + ?Sized>(range: RangeInclusive<u32>, rng: &mut R) -> u32 {
+    let count = u64::from(range.end() - range.start()) + 1;
+    let offset = (u64::from(rng.next_u32()) * count) >> 32;
+    range.start() + offset as u32
+}

@@ -1,0 +1,260 @@
+//! The durable store: typed records over a [`Backend`], one commit for each operation.
+//!
+//! [`DurableStore`] is the open store and [`Transaction`] one operation on it; only a transaction
+//! implements the six store traits, because only a commit can make all writes of an operation take effect
+//! together. What a backend gets to see:
+//!
+//! * the **header**, under [`AccountId::STORE`]: format, a random store id, the *name key*, and the epochs of
+//!   sealing (both 0: nothing is sealed yet);
+//! * every other record under an opaque key, a keyed hash of what it is about (see `names`);
+//! * bytes in a frame (see `frame`) that holds the name in the clear, the one place to change for sealing.
+//!
+//! Every commit expects the header as it was read, so that whoever changes it (a new epoch) shuts out
+//! writers that do not know yet.
+
+pub(crate) mod frame;
+mod header;
+pub(crate) mod names;
+mod retry;
+mod sets;
+mod traits;
+mod transaction;
+mod turns;
+pub(crate) mod value;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sprag_core::address::ProtocolAddress;
+
+pub use self::transaction::Transaction;
+pub(crate) use self::turns::Turn;
+
+use self::{header::Header, names::Name, retry::Attempts, turns::Turns, value::Value};
+use crate::{
+    Error, StoreError,
+    backend::{AccountId, Backend, Kind, RecordKey},
+    environment::{Environment, System},
+};
+
+/// An open durable store over any [`Backend`]. Clones are handles on the same store.
+///
+/// Most applications open an [`Account`](crate::Account) on it. With the ciphers themselves it is used like
+/// this:
+///
+/// ```
+/// use std::sync::Arc;
+/// use sprag::{DurableStore, ProtocolAddress, SessionCipher, Transaction, backend::MemoryBackend};
+///
+/// # async fn example() -> Result<(), sprag::Error> {
+/// let alice = ProtocolAddress::new("alice", 1)?;
+/// let bob = ProtocolAddress::new("bob", 1)?;
+/// let store = DurableStore::open(MemoryBackend::new()).await?;
+///
+/// // Begin, step, commit; and once more from fresh reads if somebody else came first.
+/// let (from, to) = (&alice, &bob);
+/// let step = |transaction: Arc<Transaction<_>>| async move {
+///     let cipher = SessionCipher::new(&transaction, &transaction, from, to);
+///     let mut rng = transaction.rng()?;
+///     cipher.encrypt(b"hello", transaction.now(), &mut rng).await
+/// };
+/// let outcome = store.run(&alice, step).await;
+/// assert_eq!(outcome.unwrap_err().code(), "no-session");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
+pub struct DurableStore<B> {
+    inner: Arc<Inner<B>>,
+}
+
+struct Inner<B> {
+    backend: B,
+    environment: Arc<dyn Environment>,
+    header: RwLock<Arc<Header>>,
+    turns: Turns,
+}
+
+impl<B: Backend> DurableStore<B> {
+    /// Opens the store in `backend`, or makes one if that is empty.
+    ///
+    /// # Errors
+    /// [`Error::Backend`]: what the storage reports, [`Corrupt`](crate::backend::BackendError::Corrupt) if
+    /// the header is not readable, or [`TooNew`](crate::backend::BackendError::TooNew).
+    pub async fn open(backend: B) -> Result<Self, Error> {
+        Self::open_in(backend, System).await
+    }
+
+    /// [`open`](Self::open) with a clock and a source of seeds of the caller's.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and [`Error::NoRandomness`].
+    pub async fn open_in(backend: B, environment: impl Environment) -> Result<Self, Error> {
+        let header = header::read_or_create(&backend, &environment).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                backend,
+                environment: Arc::new(environment),
+                header: RwLock::new(Arc::new(header)),
+                turns: Turns::default(),
+            }),
+        })
+    }
+
+    /// Begins an operation of the account `local`. Nothing is read yet.
+    pub fn begin(&self, local: &ProtocolAddress) -> Transaction<B> {
+        self.begin_as(self.account_id(local))
+    }
+
+    /// Runs `step` in a transaction, commits, and only then hands out its result.
+    ///
+    /// If somebody else changed what the step read, it runs again from fresh reads, so it must have no
+    /// effect but on the transaction, and take its randomness [from there](Transaction::rng). An error of the
+    /// step is handed out only when what it was computed from is known to have stood.
+    ///
+    /// # Errors
+    /// Those of `step` and of [`Transaction::commit`]; [`Error::Conflict`] only after many attempts.
+    /// Nothing was changed then, except after [`Error::OutcomeUnknown`].
+    pub async fn run<T, F>(
+        &self,
+        local: &ProtocolAddress,
+        step: impl Fn(Arc<Transaction<B>>) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.run_as(self.account_id(local), step).await
+    }
+
+    /// The addresses of all accounts in the store, in the order of their creation.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn accounts(&self) -> Result<Vec<ProtocolAddress>, Error> {
+        let transaction = self.begin_as(AccountId::STORE);
+        let accounts = transaction.get("accounts", Name::Accounts, |value| match value {
+            Some(Value::Accounts(accounts)) => accounts.clone(),
+            _ => Vec::new(),
+        });
+        Ok(accounts.await?)
+    }
+
+    /// The backend below.
+    pub fn backend(&self) -> &B {
+        &self.inner.backend
+    }
+
+    /// Finishes what was accepted and releases the storage, for all handles. A store that is dropped
+    /// without this loses nothing.
+    ///
+    /// # Errors
+    /// What the storage reports.
+    pub async fn close(&self) -> Result<(), Error> {
+        Ok(self.inner.backend.close().await?)
+    }
+
+    pub(crate) fn begin_as(&self, account: AccountId) -> Transaction<B> {
+        Transaction::new(self.clone(), self.header(), account)
+    }
+
+    pub(crate) async fn run_as<T, F>(
+        &self,
+        account: AccountId,
+        step: impl Fn(Arc<Transaction<B>>) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut attempts = Attempts::new();
+        loop {
+            let transaction = Arc::new(self.begin_as(account));
+            let end = match step(Arc::clone(&transaction)).await {
+                Ok(output) => transaction.finish().await.map(|()| output),
+                Err(error) if retry::stands_by_itself(&error) => return Err(error),
+                Err(error) => transaction.validate().await.and(Err(error)),
+            };
+            match end {
+                Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                end => return end,
+            }
+        }
+    }
+
+    /// Waits until nobody else in this process works on the record `name`. It prevents needless conflicts and
+    /// nothing else: correctness rests on the commit.
+    pub(crate) async fn turn(&self, account: &AccountId, name: Name<'_>) -> Turn<'_> {
+        self.inner.turns.wait(self.key(account, name)).await
+    }
+
+    /// Shows name and payload of all records of a kind, page by page. `each` answers `None` for a
+    /// damaged one.
+    pub(crate) async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        mut each: impl FnMut(&[u8], Bytes) -> Option<()>,
+    ) -> Result<(), Error> {
+        let (backend, limit) = (self.backend(), self.backend().limits().max_scan_page);
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = backend.scan(account, kind, after.as_deref(), limit);
+            let page = page.await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            for (_, record) in page {
+                let opened = frame::split(&record.bytes);
+                let opened = opened.and_then(|(name, payload)| each(&name, payload));
+                opened.ok_or_else(|| unreadable("scan", kind))?;
+            }
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &dyn Environment {
+        &*self.inner.environment
+    }
+
+    pub(crate) fn account_id(&self, address: &ProtocolAddress) -> AccountId {
+        self.header().names.account(address)
+    }
+
+    pub(crate) fn header(&self) -> Arc<Header> {
+        let header = self.inner.header.read();
+        Arc::clone(&header.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks whether the header is what made a commit fail.
+    async fn refresh_header(&self) -> Result<(), Error> {
+        let header = header::read(&self.inner.backend).await?;
+        let known = self.header();
+        let header = header.filter(|header| header.store_id == known.store_id);
+        let header = header.ok_or_else(|| header::corrupt("the header is gone or replaced"))?;
+        if header.version != known.version {
+            let mut slot = self.inner.header.write();
+            **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
+        }
+        Ok(())
+    }
+
+    fn key(&self, account: &AccountId, name: Name<'_>) -> RecordKey {
+        self.header().names.record(account, name)
+    }
+}
+
+impl<B> Clone for DurableStore<B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+/// A record is not what it must be.
+pub(crate) fn unreadable(operation: &'static str, kind: Kind) -> StoreError {
+    let kind = kind.name();
+    StoreError::corrupt(
+        operation,
+        format!("a record of kind {kind} is not readable"),
+    )
+}

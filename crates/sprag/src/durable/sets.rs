@@ -1,0 +1,105 @@
+//! Sets of records, guarded so that no member is missed.
+//!
+//! A member that was seen is expected by the commit like everything that was read, so that nobody removes
+//! or changes it unnoticed. Against members that are *added* after the scan every set has a record of kind
+//! [`Directory`](Kind::Directory), rewritten only then, never by an ordinary message:
+//!
+//! * pre-keys of one sort: a stamp without content, whose version is what guards;
+//! * sessions with a name: the list of its devices, since a scan cannot find them (keys are opaque).
+
+use sprag_core::address::{DeviceId, ProtocolAddress};
+
+use super::{names::Name, transaction::Transaction, value::Value};
+use crate::{
+    StoreError,
+    backend::{Backend, Kind},
+};
+
+impl<B: Backend> Transaction<B> {
+    /// Puts a record into the set of its kind.
+    pub(super) async fn set_member(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+        value: Value,
+    ) -> Result<(), StoreError> {
+        let stamp = Name::Stamp(name.kind());
+        self.prefetch(operation, &[name, stamp]).await?;
+        if !self.contains(operation, name).await? {
+            self.set(operation, stamp, Some(Value::Stamp)).await?;
+        }
+        self.set(operation, name, Some(value)).await
+    }
+
+    /// The ids of all pre-keys of a kind, in ascending order.
+    pub(super) async fn ids(
+        &self,
+        operation: &'static str,
+        kind: Kind,
+        name: fn(u32) -> Name<'static>,
+    ) -> Result<Vec<u32>, StoreError> {
+        self.prefetch(operation, &[Name::Stamp(kind)]).await?;
+        self.load_all(operation, kind, |bytes| id(bytes).map(name))
+            .await?;
+        let mut ids = Vec::new();
+        self.each_known(kind, |bytes, _| ids.extend(id(bytes)));
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    pub(super) async fn contains(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+    ) -> Result<bool, StoreError> {
+        self.get(operation, name, |value| value.is_some()).await
+    }
+
+    pub(super) async fn devices(
+        &self,
+        operation: &'static str,
+        name: &str,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        self.get(operation, Name::Devices(name), |value| match value {
+            Some(Value::Devices(devices)) => devices.clone(),
+            _ => Vec::new(),
+        })
+        .await
+    }
+
+    /// Adds a device to the list of its name, if it is not there.
+    pub(super) async fn add_device(
+        &self,
+        operation: &'static str,
+        address: &ProtocolAddress,
+    ) -> Result<(), StoreError> {
+        let mut devices = self.devices(operation, address.name()).await?;
+        if let Err(place) = devices.binary_search(&address.device_id()) {
+            devices.insert(place, address.device_id());
+            let name = Name::Devices(address.name());
+            let value = Some(Value::Devices(devices));
+            self.set(operation, name, value).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a device off the list of its name.
+    pub(super) async fn remove_device(
+        &self,
+        operation: &'static str,
+        address: &ProtocolAddress,
+    ) -> Result<(), StoreError> {
+        let mut devices = self.devices(operation, address.name()).await?;
+        if let Ok(place) = devices.binary_search(&address.device_id()) {
+            devices.remove(place);
+            let value = (!devices.is_empty()).then_some(Value::Devices(devices));
+            let name = Name::Devices(address.name());
+            self.set(operation, name, value).await?;
+        }
+        Ok(())
+    }
+}
+
+fn id(name: &[u8]) -> Option<u32> {
+    name.try_into().ok().map(u32::from_be_bytes)
+}

@@ -1,0 +1,332 @@
+//! The six store traits over a transaction.
+
+use async_trait::async_trait;
+use sprag_core::{
+    address::{DeviceId, ProtocolAddress},
+    curve::PublicKey,
+    identity::{IdentityKey, IdentityKeyPair},
+    pre_key::{
+        KyberPreKeyId, KyberPreKeyRecord, PreKeyId, PreKeyRecord, SignedPreKeyId,
+        SignedPreKeyRecord,
+    },
+    sender_key::SenderKeyRecord,
+    session::SessionRecord,
+};
+use uuid::Uuid;
+
+use super::{
+    names::Name,
+    transaction::Transaction,
+    value::{OwnIdentity, Value},
+};
+use crate::{
+    backend::{Backend, Kind},
+    stores::{
+        Direction, IdentityChange, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
+        KyberPreKeyUse, PreKeyStore, SenderKeyStore, SessionStore, SignedPreKeyStore, StoreError,
+    },
+};
+
+#[async_trait]
+impl<B: Backend> SessionStore for Transaction<B> {
+    async fn load_session(
+        &self,
+        address: &ProtocolAddress,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let name = Name::Session(address);
+        self.get("load_session", name, |value| match value {
+            Some(Value::Session(record)) => Some(record.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn store_session(
+        &self,
+        address: &ProtocolAddress,
+        record: SessionRecord,
+    ) -> Result<(), StoreError> {
+        let (operation, name) = ("store_session", Name::Session(address));
+        if !self.contains(operation, name).await? {
+            self.add_device(operation, address).await?;
+        }
+        self.set(operation, name, Some(Value::Session(record)))
+            .await
+    }
+
+    async fn delete_session(&self, address: &ProtocolAddress) -> Result<(), StoreError> {
+        let operation = "delete_session";
+        self.set(operation, Name::Session(address), None).await?;
+        self.remove_device(operation, address).await
+    }
+
+    async fn delete_all_sessions(&self, name: &str) -> Result<(), StoreError> {
+        let operation = "delete_all_sessions";
+        for device in self.devices(operation, name).await? {
+            let address = address_of(operation, name, device)?;
+            self.set(operation, Name::Session(&address), None).await?;
+        }
+        self.set(operation, Name::Devices(name), None).await
+    }
+
+    async fn sub_device_sessions(&self, name: &str) -> Result<Vec<DeviceId>, StoreError> {
+        self.devices("sub_device_sessions", name).await
+    }
+
+    async fn contains_session(&self, address: &ProtocolAddress) -> Result<bool, StoreError> {
+        self.contains("contains_session", Name::Session(address))
+            .await
+    }
+
+    async fn load_existing_sessions(
+        &self,
+        addresses: &[ProtocolAddress],
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let operation = "load_existing_sessions";
+        let names: Vec<_> = addresses.iter().map(Name::Session).collect();
+        self.prefetch(operation, &names).await?;
+        let mut records = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let record = self.load_session(address).await?;
+            records.push(record.ok_or_else(|| StoreError::session_missing(operation, address))?);
+        }
+        Ok(records)
+    }
+}
+
+/// Trusts on first use, in both directions alike. Another identity is trusted once it was
+/// [approved](crate::Account::approve_identity).
+#[async_trait]
+impl<B: Backend> IdentityKeyStore for Transaction<B> {
+    async fn identity_key_pair(&self) -> Result<IdentityKeyPair, StoreError> {
+        self.own("identity_key_pair", |own| own.key_pair.clone())
+            .await
+    }
+
+    async fn local_registration_id(&self) -> Result<u32, StoreError> {
+        self.own("local_registration_id", |own| own.registration_id)
+            .await
+    }
+
+    async fn save_identity(
+        &self,
+        address: &ProtocolAddress,
+        identity: &IdentityKey,
+    ) -> Result<IdentityChange, StoreError> {
+        let operation = "save_identity";
+        let known = self.identity(operation, address).await?;
+        if known != Some(*identity) {
+            let value = Some(Value::Identity(*identity));
+            self.set(operation, Name::Identity(address), value).await?;
+        }
+        Ok(match known {
+            Some(known) if known != *identity => IdentityChange::ReplacedExisting,
+            _ => IdentityChange::NewOrUnchanged,
+        })
+    }
+
+    async fn is_trusted_identity(
+        &self,
+        address: &ProtocolAddress,
+        identity: &IdentityKey,
+        _direction: Direction,
+    ) -> Result<bool, StoreError> {
+        let known = self.identity("is_trusted_identity", address).await?;
+        Ok(known.is_none_or(|known| known == *identity))
+    }
+
+    async fn load_identity(
+        &self,
+        address: &ProtocolAddress,
+    ) -> Result<Option<IdentityKey>, StoreError> {
+        self.identity("load_identity", address).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> PreKeyStore for Transaction<B> {
+    async fn load_pre_key(&self, id: PreKeyId) -> Result<Option<PreKeyRecord>, StoreError> {
+        self.get("load_pre_key", Name::PreKey(id), |value| match value {
+            Some(Value::PreKey(record)) => Some(record.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn store_pre_key(&self, id: PreKeyId, record: PreKeyRecord) -> Result<(), StoreError> {
+        let value = Value::PreKey(record);
+        self.set_member("store_pre_key", Name::PreKey(id), value)
+            .await
+    }
+
+    async fn remove_pre_key(&self, id: PreKeyId) -> Result<(), StoreError> {
+        self.set("remove_pre_key", Name::PreKey(id), None).await
+    }
+
+    async fn pre_key_ids(&self) -> Result<Vec<PreKeyId>, StoreError> {
+        let ids = self.ids("pre_key_ids", Kind::PreKey, |id| Name::PreKey(id.into()));
+        Ok(ids.await?.into_iter().map(PreKeyId::from).collect())
+    }
+}
+
+#[async_trait]
+impl<B: Backend> SignedPreKeyStore for Transaction<B> {
+    async fn load_signed_pre_key(
+        &self,
+        id: SignedPreKeyId,
+    ) -> Result<Option<SignedPreKeyRecord>, StoreError> {
+        let name = Name::SignedPreKey(id);
+        self.get("load_signed_pre_key", name, |value| match value {
+            Some(Value::SignedPreKey(record)) => Some(record.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn store_signed_pre_key(
+        &self,
+        id: SignedPreKeyId,
+        record: SignedPreKeyRecord,
+    ) -> Result<(), StoreError> {
+        let value = Value::SignedPreKey(record);
+        self.set_member("store_signed_pre_key", Name::SignedPreKey(id), value)
+            .await
+    }
+
+    async fn remove_signed_pre_key(&self, id: SignedPreKeyId) -> Result<(), StoreError> {
+        self.set("remove_signed_pre_key", Name::SignedPreKey(id), None)
+            .await
+    }
+
+    async fn signed_pre_key_ids(&self) -> Result<Vec<SignedPreKeyId>, StoreError> {
+        let ids = self.ids("signed_pre_key_ids", Kind::SignedPreKey, |id| {
+            Name::SignedPreKey(id.into())
+        });
+        Ok(ids.await?.into_iter().map(SignedPreKeyId::from).collect())
+    }
+}
+
+#[async_trait]
+impl<B: Backend> KyberPreKeyStore for Transaction<B> {
+    async fn load_kyber_pre_key(
+        &self,
+        id: KyberPreKeyId,
+    ) -> Result<Option<KyberPreKeyRecord>, StoreError> {
+        let name = Name::KyberPreKey(id);
+        self.get("load_kyber_pre_key", name, |value| match value {
+            Some(Value::KyberPreKey(record, _)) => Some(record.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn store_kyber_pre_key(
+        &self,
+        id: KyberPreKeyId,
+        record: KyberPreKeyRecord,
+        kind: KyberPreKeyKind,
+    ) -> Result<(), StoreError> {
+        let value = Value::KyberPreKey(record, kind);
+        self.set_member("store_kyber_pre_key", Name::KyberPreKey(id), value)
+            .await
+    }
+
+    async fn mark_kyber_pre_key_used(
+        &self,
+        id: KyberPreKeyId,
+        signed_pre_key_id: SignedPreKeyId,
+        base_key: &PublicKey,
+    ) -> Result<KyberPreKeyUse, StoreError> {
+        let (operation, name) = ("mark_kyber_pre_key_used", Name::KyberPreKey(id));
+        let kind = self.get(operation, name, |value| match value {
+            Some(Value::KyberPreKey(_, kind)) => Some(*kind),
+            _ => None,
+        });
+        let seen = Name::KyberUse(id, signed_pre_key_id, base_key);
+        match kind.await? {
+            None => return Ok(KyberPreKeyUse::Repeated),
+            Some(KyberPreKeyKind::OneTime) => self.set(operation, name, None).await?,
+            Some(KyberPreKeyKind::LastResort) => {
+                if self.contains(operation, seen).await? {
+                    return Ok(KyberPreKeyUse::Repeated);
+                }
+                self.set(operation, seen, Some(Value::KyberUse)).await?;
+            }
+        }
+        Ok(KyberPreKeyUse::First)
+    }
+
+    async fn remove_kyber_pre_key(&self, id: KyberPreKeyId) -> Result<(), StoreError> {
+        self.set("remove_kyber_pre_key", Name::KyberPreKey(id), None)
+            .await
+    }
+
+    async fn kyber_pre_key_ids(&self) -> Result<Vec<KyberPreKeyId>, StoreError> {
+        let ids = self.ids("kyber_pre_key_ids", Kind::KyberPreKey, |id| {
+            Name::KyberPreKey(id.into())
+        });
+        Ok(ids.await?.into_iter().map(KyberPreKeyId::from).collect())
+    }
+}
+
+#[async_trait]
+impl<B: Backend> SenderKeyStore for Transaction<B> {
+    async fn load_sender_key(
+        &self,
+        sender: &ProtocolAddress,
+        distribution_id: Uuid,
+    ) -> Result<Option<SenderKeyRecord>, StoreError> {
+        let name = Name::SenderKey(sender, distribution_id);
+        self.get("load_sender_key", name, |value| match value {
+            Some(Value::SenderKey(record)) => Some(record.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn store_sender_key(
+        &self,
+        sender: &ProtocolAddress,
+        distribution_id: Uuid,
+        record: SenderKeyRecord,
+    ) -> Result<(), StoreError> {
+        let name = Name::SenderKey(sender, distribution_id);
+        let value = Some(Value::SenderKey(record));
+        self.set("store_sender_key", name, value).await
+    }
+}
+
+impl<B: Backend> Transaction<B> {
+    async fn own<T>(
+        &self,
+        operation: &'static str,
+        look: impl FnOnce(&OwnIdentity) -> T + Send,
+    ) -> Result<T, StoreError> {
+        let own = self.get(operation, Name::Account, |value| match value {
+            Some(Value::Account(own)) => Some(look(own)),
+            _ => None,
+        });
+        own.await?
+            .ok_or_else(|| StoreError::not_initialised(operation))
+    }
+
+    async fn identity(
+        &self,
+        operation: &'static str,
+        address: &ProtocolAddress,
+    ) -> Result<Option<IdentityKey>, StoreError> {
+        self.get(operation, Name::Identity(address), |value| match value {
+            Some(Value::Identity(key)) => Some(*key),
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn address_of(
+    operation: &'static str,
+    name: &str,
+    device: DeviceId,
+) -> Result<ProtocolAddress, StoreError> {
+    ProtocolAddress::new(name, device.into()).map_err(|error| StoreError::new(operation, error))
+}

@@ -1,0 +1,339 @@
+//! One operation on a durable store: reads that are remembered, writes that wait, one commit.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rand_core::CryptoRng;
+use sprag_core::time::Timestamp;
+use tracing::debug;
+
+use super::{DurableStore, frame, header, header::Header, names::Name, unreadable, value::Value};
+use crate::{
+    Error, StoreError,
+    backend::{
+        AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, Record,
+        RecordKey, Version,
+    },
+    environment::generator,
+};
+
+/// One operation of one account on a [`DurableStore`]. It implements the six store traits.
+///
+/// What is read is remembered with its version, *absent* included, and read only once; what is written stays in
+/// memory, and later reads see it. [`commit`](Self::commit) makes all of it durable in one step if all
+/// that was read still stands. Dropping the transaction forgets it. So an operation either happens whole or
+/// leaves no trace, whatever fails or is cancelled, and of two that use the same ratchet state one
+/// is refused.
+///
+/// Use nothing that an operation gave (a message, a plaintext, an error that says something about a session)
+/// before its transaction is committed, or for an error [validated](Self::validate).
+/// [`DurableStore::run`] does all that.
+///
+/// ```
+/// use sprag::{DurableStore, IdentityKeyStore, ProtocolAddress, backend::MemoryBackend, protocol::identity::IdentityKeyPair};
+///
+/// # async fn example() -> Result<(), sprag::Error> {
+/// let alice = ProtocolAddress::new("alice", 1)?;
+/// let bob = ProtocolAddress::new("bob", 1)?;
+/// let store = DurableStore::open(MemoryBackend::new()).await?;
+///
+/// let transaction = store.begin(&alice);
+/// let bobs_key = *IdentityKeyPair::generate(&mut transaction.rng()?).identity_key();
+/// transaction.save_identity(&bob, &bobs_key).await?;
+/// assert_eq!(store.begin(&alice).load_identity(&bob).await?, None);
+/// transaction.commit().await?;
+/// assert_eq!(store.begin(&alice).load_identity(&bob).await?, Some(bobs_key));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+/// ```
+pub struct Transaction<B> {
+    store: DurableStore<B>,
+    header: Arc<Header>,
+    account: AccountId,
+    /// Never held across an await.
+    slots: Mutex<HashMap<RecordKey, Slot>>,
+}
+
+/// A record that the transaction knows.
+struct Slot {
+    name: Vec<u8>,
+    /// The version that was read; `None` if there was no record.
+    found: Option<Version>,
+    /// As it is now; `None` if there is no record.
+    value: Option<Value>,
+    changed: bool,
+}
+
+impl<B: Backend> Transaction<B> {
+    pub(super) fn new(store: DurableStore<B>, header: Arc<Header>, account: AccountId) -> Self {
+        Self {
+            store,
+            header,
+            account,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.store.environment().now()
+    }
+
+    /// A fresh generator for what a step draws. Never keep one for another transaction: a step that is run
+    /// again after a conflict must not repeat its random numbers.
+    ///
+    /// # Errors
+    /// [`Error::NoRandomness`].
+    pub fn rng(&self) -> Result<impl CryptoRng + Send + use<B>, Error> {
+        generator(self.store.environment())
+    }
+
+    /// Makes everything durable in one step, if everything that was read still stands. A transaction
+    /// that wrote nothing is only [validated](Self::validate).
+    ///
+    /// If the future is dropped before it answers, the transaction happens whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]: somebody else came first; do the operation again in a new transaction.
+    /// [`Error::OutcomeUnknown`]: it happened or it did not. Otherwise what the storage reports; nothing
+    /// was applied then.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.finish().await
+    }
+
+    pub(super) async fn finish(&self) -> Result<(), Error> {
+        let batch = self.batch()?;
+        self.settle(batch).await
+    }
+
+    /// Makes sure that all that was read stood at one moment. What was written is not looked at.
+    ///
+    /// An error that was computed from reads, such as `duplicate-message`, is to be believed only after
+    /// this: the session may have moved on between two reads.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it did not; otherwise what the storage reports.
+    pub async fn validate(&self) -> Result<(), Error> {
+        let batch = self.expectations()?;
+        if batch.expect.is_empty() {
+            return Ok(());
+        }
+        self.settle(batch).await
+    }
+
+    /// Looks at the record `name`, `None` if there is none. It is read if it is not known yet.
+    pub(crate) async fn get<T>(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+        look: impl FnOnce(Option<&Value>) -> T,
+    ) -> Result<T, StoreError> {
+        let key = self.load(operation, name).await?;
+        let slots = self.slots();
+        Ok(look(slots.get(&key).and_then(|slot| slot.value.as_ref())))
+    }
+
+    /// Puts `value` in place of the record `name`, or removes it. What was there is read if it is not
+    /// known yet, so that the commit can expect it.
+    pub(crate) async fn set(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+        value: Option<Value>,
+    ) -> Result<(), StoreError> {
+        let key = self.load(operation, name).await?;
+        if let Some(slot) = self.slots().get_mut(&key) {
+            slot.changed |= value.is_some() || slot.value.is_some();
+            slot.value = value;
+        }
+        Ok(())
+    }
+
+    /// Reads the records `names` at once, those not known yet.
+    pub(crate) async fn prefetch(
+        &self,
+        operation: &'static str,
+        names: &[Name<'_>],
+    ) -> Result<(), StoreError> {
+        let failed = |error| StoreError::backend(operation, error);
+        let mut missing = Vec::with_capacity(names.len());
+        for name in names {
+            let bytes = self.name_bytes(*name).map_err(failed)?;
+            let key = self.key(*name, &bytes);
+            if !self.slots().contains_key(&key) {
+                missing.push((key, *name, bytes));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = missing.iter().map(|(key, ..)| *key).collect();
+        let records = self.store.backend().read(&keys).await.map_err(failed)?;
+        for ((key, name, bytes), record) in missing.into_iter().zip(records) {
+            self.remember(operation, key, name, bytes, record)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all records of a kind, page by page, and remembers them. `name` tells what a record is
+    /// about. That none is added afterwards is for the caller to guard.
+    pub(super) async fn load_all(
+        &self,
+        operation: &'static str,
+        kind: Kind,
+        name: impl Fn(&[u8]) -> Option<Name<'static>> + Send,
+    ) -> Result<(), StoreError> {
+        let failed = |error| StoreError::backend(operation, error);
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.store.backend().scan(
+                &self.account,
+                kind,
+                after.as_deref(),
+                self.store.backend().limits().max_scan_page,
+            );
+            let page = page.await.map_err(failed)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            for (found_at, record) in page {
+                let damaged = || StoreError::corrupt(operation, "a record has no readable name");
+                let (bytes, _) = frame::split(&record.bytes).ok_or_else(damaged)?;
+                let name = name(&bytes).ok_or_else(damaged)?;
+                let key = self.key(name, &bytes);
+                if key.key() != found_at {
+                    return Err(unreadable(operation, name.kind()));
+                }
+                self.remember(operation, key, name, bytes.into(), Some(record))?;
+            }
+        }
+    }
+
+    /// Looks at all known records of a kind that are there.
+    pub(super) fn each_known(&self, kind: Kind, mut look: impl FnMut(&[u8], &Value)) {
+        for (key, slot) in self.slots().iter() {
+            if let Some(value) = &slot.value
+                && key.kind() == kind
+            {
+                look(&slot.name, value);
+            }
+        }
+    }
+
+    async fn load(&self, operation: &'static str, name: Name<'_>) -> Result<RecordKey, StoreError> {
+        let failed = |error| StoreError::backend(operation, error);
+        let bytes = self.name_bytes(name).map_err(failed)?;
+        let key = self.key(name, &bytes);
+        if !self.slots().contains_key(&key) {
+            let records = self.store.backend().read(&[key]).await.map_err(failed)?;
+            let record = records.into_iter().next().flatten();
+            self.remember(operation, key, name, bytes, record)?;
+        }
+        Ok(key)
+    }
+
+    /// Keeps what was read. If another call of this transaction was faster, its answer holds.
+    fn remember(
+        &self,
+        operation: &'static str,
+        key: RecordKey,
+        name: Name<'_>,
+        bytes: Vec<u8>,
+        record: Option<Record>,
+    ) -> Result<(), StoreError> {
+        let mut slots = self.slots();
+        let Entry::Vacant(slot) = slots.entry(key) else {
+            return Ok(());
+        };
+        let (found, value) = match record {
+            None => (None, None),
+            Some(record) => {
+                let payload = frame::open(&record.bytes, &bytes);
+                let value = payload.and_then(|payload| Value::decode(name, payload));
+                let value = value.ok_or_else(|| unreadable(operation, name.kind()))?;
+                (Some(record.version), Some(value))
+            }
+        };
+        slot.insert(Slot {
+            name: bytes,
+            found,
+            value,
+            changed: false,
+        });
+        Ok(())
+    }
+
+    /// What was read.
+    fn expectations(&self) -> Result<Batch, Error> {
+        let mut rng = generator(self.store.environment())?;
+        let batch = Batch::new(OperationId::random(&mut rng));
+        let slots = self.slots();
+        if slots.is_empty() {
+            return Ok(batch);
+        }
+        let batch = batch.expect(header::key(), Some(self.header.version));
+        let expected = slots.iter().map(|(key, slot)| (*key, slot.found));
+        Ok(expected.fold(batch, |batch, (key, found)| batch.expect(key, found)))
+    }
+
+    /// What was read and what is to be written.
+    fn batch(&self) -> Result<Batch, Error> {
+        let mut rng = generator(self.store.environment())?;
+        let mut batch = self.expectations()?;
+        for (key, slot) in self.slots().iter().filter(|(_, slot)| slot.changed) {
+            match &slot.value {
+                Some(value) => {
+                    let bytes = frame::close(&slot.name, &value.encode());
+                    batch = batch.put(*key, Version::random(&mut rng), bytes);
+                }
+                None if slot.found.is_some() => batch = batch.delete(*key),
+                None => {}
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn settle(&self, batch: Batch) -> Result<(), Error> {
+        let backend = self.store.backend();
+        let operation = batch.operation;
+        match backend.commit(batch).await? {
+            CommitOutcome::Committed => Ok(()),
+            CommitOutcome::Conflict => {
+                debug!("somebody else came first");
+                self.store.refresh_header().await?;
+                Err(Error::Conflict)
+            }
+            CommitOutcome::Unknown => match backend.committed(operation).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Error::Conflict),
+                Err(error) => Err(Error::OutcomeUnknown(error)),
+            },
+        }
+    }
+
+    fn name_bytes(&self, name: Name<'_>) -> Result<Vec<u8>, BackendError> {
+        let bytes = name.bytes();
+        if frame::fits(&bytes) {
+            Ok(bytes)
+        } else {
+            Err(BackendError::LimitExceeded {
+                what: "bytes of a name",
+                actual: bytes.len(),
+                limit: u16::MAX.into(),
+            })
+        }
+    }
+
+    fn key(&self, name: Name<'_>, bytes: &[u8]) -> RecordKey {
+        self.header.names.record_of(&self.account, name, bytes)
+    }
+
+    /// Every change under the lock is a single step that does not fail.
+    fn slots(&self) -> MutexGuard<'_, HashMap<RecordKey, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
