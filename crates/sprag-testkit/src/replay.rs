@@ -7,6 +7,7 @@ mod case;
 mod one_to_one;
 mod party;
 mod script;
+mod spqr;
 
 use std::{
     fmt,
@@ -96,6 +97,10 @@ pub fn replay(file: &Value) -> Result<Report, String> {
         one_to_one::replay(file, &mut report);
     } else if has(&["dh1_signed_prekey_x_initiator_identity"]) {
         one_to_one::replay_walkthrough(file, &mut report);
+    } else if has(&["init", "steps"]) {
+        spqr::replay_transcript(file, &mut report);
+    } else if has(&["fresh_states"]) || has(&["gf16"]) {
+        spqr::replay_units(file, &mut report);
     } else {
         return Err("no known kind of recording".into());
     }

@@ -30,3 +30,33 @@ fn one_to_one() {
 fn one_to_one_walkthrough() {
     check("one_to_one_walkthrough.json", 4);
 }
+
+#[test]
+fn spqr() {
+    check("spqr.json", 49);
+}
+
+#[test]
+fn spqr_in_order() {
+    check("spqr_transcript_inorder.json", 696);
+}
+
+#[test]
+fn spqr_lossy() {
+    check("spqr_transcript_lossy.json", 1022);
+}
+
+#[test]
+fn spqr_reordered() {
+    check("spqr_transcript_reordered.json", 987);
+}
+
+#[test]
+fn spqr_small_limits() {
+    check("spqr_transcript_smalllimits.json", 821);
+}
+
+#[test]
+fn spqr_directed() {
+    check("spqr_transcript_directed.json", 643);
+}
