@@ -32,6 +32,7 @@ use crate::{
         names::Name,
         value::{OwnIdentity, Value},
     },
+    environment::generator,
 };
 
 type Tx<B> = Arc<Transaction<B>>;
@@ -80,10 +81,66 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
     pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
+        let mut rng = generator(store.environment())?;
+        let identity = IdentityKeyPair::generate(&mut rng);
+        let registration_id = random_in(1..=MAX_REGISTRATION_ID, &mut rng);
+        Self::create_with_identity(store, address, identity, registration_id).await
+    }
+
+    /// Makes an account with an identity that exists already: one that the user's other devices have, or
+    /// that moves in from another implementation, such as libsignal.
+    ///
+    /// Sessions, known identities and pre-keys move in through the store traits of a
+    /// [`Transaction`]. Whatever moves in must not be used any more where it comes from: two that go on from
+    /// one session use its keys twice.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
+    ///
+    /// ```
+    /// use sprag::{
+    ///     Account, DurableStore, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore, ProtocolAddress, SessionRecord,
+    ///     SessionStore, backend::MemoryBackend,
+    ///     protocol::{identity::{IdentityKey, IdentityKeyPair}, pre_key::KyberPreKeyRecord},
+    /// };
+    ///
+    /// /// Records as libsignal serialises them.
+    /// struct Old {
+    ///     identity_key_pair: Vec<u8>,
+    ///     registration_id: u32,
+    ///     sessions: Vec<(ProtocolAddress, Vec<u8>)>,
+    ///     identities: Vec<(ProtocolAddress, Vec<u8>)>,
+    ///     last_resort: Vec<u8>,
+    /// }
+    ///
+    /// async fn move_in(alice: &ProtocolAddress, old: Old) -> Result<(), sprag::Error> {
+    ///     let store = DurableStore::open(MemoryBackend::new()).await?;
+    ///     let identity = IdentityKeyPair::deserialize(&old.identity_key_pair)?;
+    ///     Account::create_with_identity(store.clone(), alice.clone(), identity, old.registration_id).await?;
+    ///
+    ///     // The other kinds of pre-keys alike.
+    ///     let transaction = store.begin(alice);
+    ///     for (peer, record) in &old.sessions {
+    ///         transaction.store_session(peer, SessionRecord::deserialize(record)?).await?;
+    ///     }
+    ///     for (peer, key) in &old.identities {
+    ///         transaction.save_identity(peer, &IdentityKey::deserialize(key)?).await?;
+    ///     }
+    ///     let kyber = KyberPreKeyRecord::deserialize(&old.last_resort)?;
+    ///     transaction.store_kyber_pre_key(kyber.id(), kyber, KyberPreKeyKind::LastResort).await?;
+    ///     transaction.commit().await
+    /// }
+    /// ```
+    pub async fn create_with_identity(
+        store: DurableStore<B>,
+        address: ProtocolAddress,
+        identity: IdentityKeyPair,
+        registration_id: u32,
+    ) -> Result<Self, Error> {
         let account = Self::handle(store, address);
         let step = |tx: Tx<B>| {
-            let account = &account;
-            async move { account.initialise(&tx).await }
+            let (account, identity) = (&account, &identity);
+            async move { account.initialise(&tx, identity, registration_id).await }
         };
         account.run(step).await?;
         Ok(account)
@@ -238,19 +295,23 @@ impl<B: Backend> Account<B> {
             .ok_or_else(|| Error::NotInitialised(self.address.clone()))
     }
 
-    /// Makes our identity, and puts the account on the store's list.
-    async fn initialise(&self, tx: &Transaction<B>) -> Result<(), Error> {
+    /// Keeps our identity, and puts the account on the store's list.
+    async fn initialise(
+        &self,
+        tx: &Transaction<B>,
+        identity: &IdentityKeyPair,
+        registration_id: u32,
+    ) -> Result<(), Error> {
         let operation = "store_identity_key_pair";
         let names = [Name::Account, Name::Accounts];
         tx.prefetch(operation, &names).await?;
         if self.own(tx, |_| ()).await.is_ok() {
             return Err(Error::AlreadyInitialised(self.address.clone()));
         }
-        let mut rng = tx.rng()?;
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),
-            key_pair: IdentityKeyPair::generate(&mut rng),
-            registration_id: random_in(1..=MAX_REGISTRATION_ID, &mut rng),
+            key_pair: identity.clone(),
+            registration_id,
         });
         tx.set(operation, Name::Account, Some(own)).await?;
         let accounts = tx.get(operation, Name::Accounts, |value| match value {
