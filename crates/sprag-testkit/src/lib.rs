@@ -3,3 +3,4 @@
 pub mod backend;
 pub mod fuzz;
 pub mod replay;
+pub mod stores;
