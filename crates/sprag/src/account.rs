@@ -28,7 +28,7 @@ use crate::{
     Transaction,
     backend::{AccountId, Backend},
     durable::{
-        Turn,
+        Slot, Turn,
         names::Name,
         value::{OwnIdentity, Value},
     },
@@ -164,7 +164,12 @@ impl<B: Backend> Account<B> {
         store: DurableStore<B>,
         address: ProtocolAddress,
     ) -> Result<Self, Error> {
+        match Self::open(store.clone(), address.clone()).await {
+            Err(Error::NotInitialised(_)) => {}
+            opened => return opened,
+        }
         match Self::create(store.clone(), address.clone()).await {
+            // Somebody else was faster.
             Err(Error::AlreadyInitialised(_)) => Self::open(store, address).await,
             created => created,
         }
@@ -305,23 +310,26 @@ impl<B: Backend> Account<B> {
         let operation = "store_identity_key_pair";
         let names = [Name::Account, Name::Accounts];
         tx.prefetch(operation, &names).await?;
-        if self.own(tx, |_| ()).await.is_ok() {
-            return Err(Error::AlreadyInitialised(self.address.clone()));
+        match self.own(tx, |_| ()).await {
+            Ok(()) => return Err(Error::AlreadyInitialised(self.address.clone())),
+            Err(Error::NotInitialised(_)) => {}
+            Err(error) => return Err(error),
         }
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),
             key_pair: identity.clone(),
             registration_id,
         });
-        tx.set(operation, Name::Account, Some(own)).await?;
-        let accounts = tx.get(operation, Name::Accounts, |value| match value {
-            Some(Value::Accounts(accounts)) => accounts.clone(),
-            _ => Vec::new(),
-        });
-        let mut accounts = accounts.await?;
-        accounts.push(self.address.clone());
-        let accounts = Some(Value::Accounts(accounts));
-        Ok(tx.set(operation, Name::Accounts, accounts).await?)
+        tx.put(operation, Name::Account, own).await?;
+        let enlist = |slot: &mut Slot| {
+            let mut accounts = match slot.value() {
+                Some(Value::Accounts(accounts)) => accounts.clone(),
+                _ => Vec::new(),
+            };
+            accounts.push(self.address.clone());
+            slot.put(Value::Accounts(accounts));
+        };
+        Ok(tx.update(operation, Name::Accounts, enlist).await?)
     }
 }
 

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use sprag_core::address::ProtocolAddress;
 
 pub use self::transaction::Transaction;
-pub(crate) use self::turns::Turn;
+pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{header::Header, names::Name, retry::Attempts, turns::Turns, value::Value};
 use crate::{

@@ -12,6 +12,7 @@ use crate::{
     Error, KyberPreKeyKind, KyberPreKeyStore, PreKeyStore, SignedPreKeyStore, Transaction,
     backend::{Backend, Kind},
     durable::{
+        Slot,
         names::Name,
         value::{Publication, Value},
     },
@@ -120,8 +121,7 @@ async fn current_signed_pre_key<B: Backend>(
     let record = SignedPreKeyRecord::generate(id, tx.now(), identity, rng);
     tx.store_signed_pre_key(id, record.clone()).await?;
     let publication = Value::Publication(Publication { signed_pre_key: id });
-    tx.set(OPERATION, Name::Publication, Some(publication))
-        .await?;
+    tx.put(OPERATION, Name::Publication, publication).await?;
     Ok(record)
 }
 
@@ -132,17 +132,14 @@ async fn next_id<B: Backend>(
     kind: Kind,
     rng: &mut (impl CryptoRng + Send),
 ) -> Result<u32, Error> {
-    let counter = Name::Counter(kind);
-    let next = tx.get(OPERATION, counter, |value| match value {
-        Some(Value::Counter(next)) => Some(*next),
-        _ => None,
-    });
-    let id = match next.await? {
-        Some(next) => next,
-        None => random_in(1..=MAX_PRE_KEY_ID, rng),
+    let step = |slot: &mut Slot| {
+        let id = match slot.value() {
+            Some(Value::Counter(next)) => *next,
+            _ => random_in(1..=MAX_PRE_KEY_ID, rng),
+        };
+        let following = if id >= MAX_PRE_KEY_ID { 1 } else { id + 1 };
+        slot.put(Value::Counter(following));
+        id
     };
-    let following = if id >= MAX_PRE_KEY_ID { 1 } else { id + 1 };
-    tx.set(OPERATION, counter, Some(Value::Counter(following)))
-        .await?;
-    Ok(id)
+    Ok(tx.update(OPERATION, Name::Counter(kind), step).await?)
 }

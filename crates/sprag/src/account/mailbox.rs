@@ -100,8 +100,8 @@ impl<B: Backend> Account<B> {
                 bytes: Bytes::copy_from_slice(message.serialized()),
             };
             let envelope = Envelope::new(id, &parcel);
-            let parcel = Some(Value::Outbox(parcel));
-            tx.set("store_envelope", Name::Outbox(id), parcel).await?;
+            let parcel = Value::Outbox(parcel);
+            tx.put("store_envelope", Name::Outbox(id), parcel).await?;
             Ok(envelope)
         })
         .await
@@ -145,8 +145,8 @@ impl<B: Backend> Account<B> {
                 bytes: plaintext.into(),
             };
             let delivery = Delivery::new(id, &parcel);
-            let parcel = Some(Value::Inbox(parcel));
-            tx.set("store_plaintext", Name::Inbox(id), parcel).await?;
+            let parcel = Value::Inbox(parcel);
+            tx.put("store_plaintext", Name::Inbox(id), parcel).await?;
             Ok(delivery)
         })
         .await
@@ -191,12 +191,8 @@ impl<B: Backend> Account<B> {
     }
 
     async fn take(&self, name: Name<'_>) -> Result<bool, Error> {
-        self.run(|tx| async move {
-            let there = tx.get("acknowledge", name, |value| value.is_some()).await?;
-            tx.set("acknowledge", name, None).await?;
-            Ok(there)
-        })
-        .await
+        self.run(|tx| async move { Ok(tx.remove("acknowledge", name).await?) })
+            .await
     }
 
     /// What waits, by time, then by id. Parcels that come or go while the pages are read may be missed

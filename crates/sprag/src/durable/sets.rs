@@ -9,7 +9,11 @@
 
 use sprag_core::address::{DeviceId, ProtocolAddress};
 
-use super::{names::Name, transaction::Transaction, value::Value};
+use super::{
+    names::Name,
+    transaction::{Slot, Transaction},
+    value::Value,
+};
 use crate::{
     StoreError,
     backend::{Backend, Kind},
@@ -17,7 +21,7 @@ use crate::{
 
 impl<B: Backend> Transaction<B> {
     /// Puts a record into the set of its kind.
-    pub(super) async fn set_member(
+    pub(super) async fn put_member(
         &self,
         operation: &'static str,
         name: Name<'_>,
@@ -26,9 +30,9 @@ impl<B: Backend> Transaction<B> {
         let stamp = Name::Stamp(name.kind());
         self.prefetch(operation, &[name, stamp]).await?;
         if !self.contains(operation, name).await? {
-            self.set(operation, stamp, Some(Value::Stamp)).await?;
+            self.put(operation, stamp, Value::Stamp).await?;
         }
-        self.set(operation, name, Some(value)).await
+        self.put(operation, name, value).await
     }
 
     /// The ids of all pre-keys of a kind, in ascending order.
@@ -60,11 +64,7 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         name: &str,
     ) -> Result<Vec<DeviceId>, StoreError> {
-        self.get(operation, Name::Devices(name), |value| match value {
-            Some(Value::Devices(devices)) => devices.clone(),
-            _ => Vec::new(),
-        })
-        .await
+        self.get(operation, Name::Devices(name), listed).await
     }
 
     /// Adds a device to the list of its name, if it is not there.
@@ -73,14 +73,15 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         address: &ProtocolAddress,
     ) -> Result<(), StoreError> {
-        let mut devices = self.devices(operation, address.name()).await?;
-        if let Err(place) = devices.binary_search(&address.device_id()) {
-            devices.insert(place, address.device_id());
-            let name = Name::Devices(address.name());
-            let value = Some(Value::Devices(devices));
-            self.set(operation, name, value).await?;
-        }
-        Ok(())
+        let add = |slot: &mut Slot| {
+            let mut devices = listed(slot.value());
+            if let Err(place) = devices.binary_search(&address.device_id()) {
+                devices.insert(place, address.device_id());
+                slot.put(Value::Devices(devices));
+            }
+        };
+        self.update(operation, Name::Devices(address.name()), add)
+            .await
     }
 
     /// Takes a device off the list of its name.
@@ -89,14 +90,26 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         address: &ProtocolAddress,
     ) -> Result<(), StoreError> {
-        let mut devices = self.devices(operation, address.name()).await?;
-        if let Ok(place) = devices.binary_search(&address.device_id()) {
-            devices.remove(place);
-            let value = (!devices.is_empty()).then_some(Value::Devices(devices));
-            let name = Name::Devices(address.name());
-            self.set(operation, name, value).await?;
-        }
-        Ok(())
+        let remove = |slot: &mut Slot| {
+            let mut devices = listed(slot.value());
+            if let Ok(place) = devices.binary_search(&address.device_id()) {
+                devices.remove(place);
+                if devices.is_empty() {
+                    slot.remove();
+                } else {
+                    slot.put(Value::Devices(devices));
+                }
+            }
+        };
+        self.update(operation, Name::Devices(address.name()), remove)
+            .await
+    }
+}
+
+fn listed(value: Option<&Value>) -> Vec<DeviceId> {
+    match value {
+        Some(Value::Devices(devices)) => devices.clone(),
+        _ => Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     names::Name,
-    transaction::Transaction,
+    transaction::{Slot, Transaction},
     value::{OwnIdentity, Value},
 };
 use crate::{
@@ -50,13 +50,12 @@ impl<B: Backend> SessionStore for Transaction<B> {
         if !self.contains(operation, name).await? {
             self.add_device(operation, address).await?;
         }
-        self.set(operation, name, Some(Value::Session(record)))
-            .await
+        self.put(operation, name, Value::Session(record)).await
     }
 
     async fn delete_session(&self, address: &ProtocolAddress) -> Result<(), StoreError> {
         let operation = "delete_session";
-        self.set(operation, Name::Session(address), None).await?;
+        self.remove(operation, Name::Session(address)).await?;
         self.remove_device(operation, address).await
     }
 
@@ -64,9 +63,10 @@ impl<B: Backend> SessionStore for Transaction<B> {
         let operation = "delete_all_sessions";
         for device in self.devices(operation, name).await? {
             let address = address_of(operation, name, device)?;
-            self.set(operation, Name::Session(&address), None).await?;
+            self.remove(operation, Name::Session(&address)).await?;
         }
-        self.set(operation, Name::Devices(name), None).await
+        self.remove(operation, Name::Devices(name)).await?;
+        Ok(())
     }
 
     async fn sub_device_sessions(&self, name: &str) -> Result<Vec<DeviceId>, StoreError> {
@@ -113,16 +113,19 @@ impl<B: Backend> IdentityKeyStore for Transaction<B> {
         address: &ProtocolAddress,
         identity: &IdentityKey,
     ) -> Result<IdentityChange, StoreError> {
-        let operation = "save_identity";
-        let known = self.identity(operation, address).await?;
-        if known != Some(*identity) {
-            let value = Some(Value::Identity(*identity));
-            self.set(operation, Name::Identity(address), value).await?;
-        }
-        Ok(match known {
-            Some(known) if known != *identity => IdentityChange::ReplacedExisting,
-            _ => IdentityChange::NewOrUnchanged,
-        })
+        let save = |slot: &mut Slot| match slot.value() {
+            Some(Value::Identity(known)) if known == identity => IdentityChange::NewOrUnchanged,
+            known => {
+                let change = match known {
+                    None => IdentityChange::NewOrUnchanged,
+                    Some(_) => IdentityChange::ReplacedExisting,
+                };
+                slot.put(Value::Identity(*identity));
+                change
+            }
+        };
+        self.update("save_identity", Name::Identity(address), save)
+            .await
     }
 
     async fn is_trusted_identity(
@@ -155,12 +158,13 @@ impl<B: Backend> PreKeyStore for Transaction<B> {
 
     async fn store_pre_key(&self, id: PreKeyId, record: PreKeyRecord) -> Result<(), StoreError> {
         let value = Value::PreKey(record);
-        self.set_member("store_pre_key", Name::PreKey(id), value)
+        self.put_member("store_pre_key", Name::PreKey(id), value)
             .await
     }
 
     async fn remove_pre_key(&self, id: PreKeyId) -> Result<(), StoreError> {
-        self.set("remove_pre_key", Name::PreKey(id), None).await
+        self.remove("remove_pre_key", Name::PreKey(id)).await?;
+        Ok(())
     }
 
     async fn pre_key_ids(&self) -> Result<Vec<PreKeyId>, StoreError> {
@@ -189,13 +193,14 @@ impl<B: Backend> SignedPreKeyStore for Transaction<B> {
         record: SignedPreKeyRecord,
     ) -> Result<(), StoreError> {
         let value = Value::SignedPreKey(record);
-        self.set_member("store_signed_pre_key", Name::SignedPreKey(id), value)
+        self.put_member("store_signed_pre_key", Name::SignedPreKey(id), value)
             .await
     }
 
     async fn remove_signed_pre_key(&self, id: SignedPreKeyId) -> Result<(), StoreError> {
-        self.set("remove_signed_pre_key", Name::SignedPreKey(id), None)
-            .await
+        self.remove("remove_signed_pre_key", Name::SignedPreKey(id))
+            .await?;
+        Ok(())
     }
 
     async fn signed_pre_key_ids(&self) -> Result<Vec<SignedPreKeyId>, StoreError> {
@@ -227,7 +232,7 @@ impl<B: Backend> KyberPreKeyStore for Transaction<B> {
         kind: KyberPreKeyKind,
     ) -> Result<(), StoreError> {
         let value = Value::KyberPreKey(record, kind);
-        self.set_member("store_kyber_pre_key", Name::KyberPreKey(id), value)
+        self.put_member("store_kyber_pre_key", Name::KyberPreKey(id), value)
             .await
     }
 
@@ -237,28 +242,39 @@ impl<B: Backend> KyberPreKeyStore for Transaction<B> {
         signed_pre_key_id: SignedPreKeyId,
         base_key: &PublicKey,
     ) -> Result<KyberPreKeyUse, StoreError> {
-        let (operation, name) = ("mark_kyber_pre_key_used", Name::KyberPreKey(id));
-        let kind = self.get(operation, name, |value| match value {
-            Some(Value::KyberPreKey(_, kind)) => Some(*kind),
-            _ => None,
-        });
-        let seen = Name::KyberUse(id, signed_pre_key_id, base_key);
-        match kind.await? {
-            None => return Ok(KyberPreKeyUse::Repeated),
-            Some(KyberPreKeyKind::OneTime) => self.set(operation, name, None).await?,
-            Some(KyberPreKeyKind::LastResort) => {
-                if self.contains(operation, seen).await? {
-                    return Ok(KyberPreKeyUse::Repeated);
+        let operation = "mark_kyber_pre_key_used";
+        let take_one_time = |slot: &mut Slot| match slot.value() {
+            Some(Value::KyberPreKey(_, kind)) => {
+                let kind = *kind;
+                if kind == KyberPreKeyKind::OneTime {
+                    slot.remove();
                 }
-                self.set(operation, seen, Some(Value::KyberUse)).await?;
+                Some(kind)
+            }
+            _ => None,
+        };
+        let kind = self.update(operation, Name::KyberPreKey(id), take_one_time);
+        match kind.await? {
+            None => Ok(KyberPreKeyUse::Repeated),
+            Some(KyberPreKeyKind::OneTime) => Ok(KyberPreKeyUse::First),
+            Some(KyberPreKeyKind::LastResort) => {
+                let name = Name::KyberUse(id, signed_pre_key_id, base_key);
+                let remember = |slot: &mut Slot| match slot.value() {
+                    Some(_) => KyberPreKeyUse::Repeated,
+                    None => {
+                        slot.put(Value::KyberUse);
+                        KyberPreKeyUse::First
+                    }
+                };
+                self.update(operation, name, remember).await
             }
         }
-        Ok(KyberPreKeyUse::First)
     }
 
     async fn remove_kyber_pre_key(&self, id: KyberPreKeyId) -> Result<(), StoreError> {
-        self.set("remove_kyber_pre_key", Name::KyberPreKey(id), None)
-            .await
+        self.remove("remove_kyber_pre_key", Name::KyberPreKey(id))
+            .await?;
+        Ok(())
     }
 
     async fn kyber_pre_key_ids(&self) -> Result<Vec<KyberPreKeyId>, StoreError> {
@@ -291,8 +307,8 @@ impl<B: Backend> SenderKeyStore for Transaction<B> {
         record: SenderKeyRecord,
     ) -> Result<(), StoreError> {
         let name = Name::SenderKey(sender, distribution_id);
-        let value = Some(Value::SenderKey(record));
-        self.set("store_sender_key", name, value).await
+        let value = Value::SenderKey(record);
+        self.put("store_sender_key", name, value).await
     }
 }
 

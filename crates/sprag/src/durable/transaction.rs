@@ -57,14 +57,30 @@ pub struct Transaction<B> {
     slots: Mutex<HashMap<RecordKey, Slot>>,
 }
 
-/// A record that the transaction knows.
-struct Slot {
+/// A record that the transaction knows, or its absence.
+pub(crate) struct Slot {
     name: Vec<u8>,
     /// The version that was read; `None` if there was no record.
     found: Option<Version>,
     /// As it is now; `None` if there is no record.
     value: Option<Value>,
     changed: bool,
+}
+
+impl Slot {
+    /// The record; `None` if there is none.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
+    pub(crate) fn put(&mut self, value: Value) {
+        self.value = Some(value);
+        self.changed = true;
+    }
+
+    pub(crate) fn remove(&mut self) {
+        self.changed |= self.value.take().is_some();
+    }
 }
 
 impl<B: Backend> Transaction<B> {
@@ -131,25 +147,54 @@ impl<B: Backend> Transaction<B> {
         name: Name<'_>,
         look: impl FnOnce(Option<&Value>) -> T,
     ) -> Result<T, StoreError> {
-        let key = self.load(operation, name).await?;
-        let slots = self.slots();
-        Ok(look(slots.get(&key).and_then(|slot| slot.value.as_ref())))
+        self.update(operation, name, |slot| look(slot.value()))
+            .await
     }
 
-    /// Puts `value` in place of the record `name`, or removes it. What was there is read if it is not
-    /// known yet, so that the commit can expect it.
-    pub(crate) async fn set(
+    /// Looks at the record `name` and changes it, with no other call of this transaction in between. It
+    /// is read if it is not known yet, so that the commit can expect it.
+    pub(crate) async fn update<T>(
         &self,
         operation: &'static str,
         name: Name<'_>,
-        value: Option<Value>,
-    ) -> Result<(), StoreError> {
-        let key = self.load(operation, name).await?;
-        if let Some(slot) = self.slots().get_mut(&key) {
-            slot.changed |= value.is_some() || slot.value.is_some();
-            slot.value = value;
+        change: impl FnOnce(&mut Slot) -> T,
+    ) -> Result<T, StoreError> {
+        let failed = |error| StoreError::backend(operation, error);
+        let bytes = self.name_bytes(name).map_err(failed)?;
+        let key = self.key(name, &bytes);
+        let known = self.slots().contains_key(&key);
+        if !known {
+            let records = self.store.backend().read(&[key]).await.map_err(failed)?;
+            let record = records.into_iter().next().flatten();
+            self.remember(operation, key, name, bytes, record)?;
         }
-        Ok(())
+        let mut slots = self.slots();
+        let slot = slots.get_mut(&key);
+        Ok(change(slot.expect("what is known stays known")))
+    }
+
+    /// Puts `value` in place of the record `name`.
+    pub(crate) async fn put(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+        value: Value,
+    ) -> Result<(), StoreError> {
+        self.update(operation, name, |slot| slot.put(value)).await
+    }
+
+    /// Removes the record `name`, and answers whether it was there.
+    pub(crate) async fn remove(
+        &self,
+        operation: &'static str,
+        name: Name<'_>,
+    ) -> Result<bool, StoreError> {
+        self.update(operation, name, |slot| {
+            let there = slot.value().is_some();
+            slot.remove();
+            there
+        })
+        .await
     }
 
     /// Reads the records `names` at once, those not known yet.
@@ -222,18 +267,6 @@ impl<B: Backend> Transaction<B> {
                 look(&slot.name, value);
             }
         }
-    }
-
-    async fn load(&self, operation: &'static str, name: Name<'_>) -> Result<RecordKey, StoreError> {
-        let failed = |error| StoreError::backend(operation, error);
-        let bytes = self.name_bytes(name).map_err(failed)?;
-        let key = self.key(name, &bytes);
-        if !self.slots().contains_key(&key) {
-            let records = self.store.backend().read(&[key]).await.map_err(failed)?;
-            let record = records.into_iter().next().flatten();
-            self.remember(operation, key, name, bytes, record)?;
-        }
-        Ok(key)
     }
 
     /// Keeps what was read. If another call of this transaction was faster, its answer holds.
