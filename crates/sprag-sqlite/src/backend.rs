@@ -1,0 +1,260 @@
+//! The handle on a store: passes every call on to the writer or the readers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+
+use async_trait::async_trait;
+use sprag::backend::{
+    AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
+    Record, RecordKey,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::location::{self, Watch};
+use crate::options::{Location, SqliteOptions};
+use crate::reader::{Queue, ReadJob, Reply, Scan};
+use crate::writer::{Job, Request, Writer};
+use crate::{open, schema};
+
+/// A [`Backend`] in one SQLite file. See the [crate page](crate).
+///
+/// Put it into an [`Arc`] to share it within a process. Dropping it loses nothing that was
+/// committed, but only [`close`](Backend::close) tells when its threads have ended and whether the
+/// log could be emptied.
+pub struct SqliteBackend {
+    writer: mpsc::Sender<Job>,
+    /// None for a store in memory, whose writer also reads.
+    readers: Option<mpsc::Sender<ReadJob>>,
+    shared: Arc<Shared>,
+}
+
+impl SqliteBackend {
+    /// Opens the store at a URL (`sqlite:PATH` or `sqlite::memory:`), or makes it, with the default
+    /// [options](SqliteOptions).
+    ///
+    /// # Errors
+    /// [`BackendError::InvalidUrl`], and those of [`SqliteOptions::open`].
+    pub async fn open(url: &str) -> Result<Self, BackendError> {
+        SqliteOptions::from_url(url)?.open().await
+    }
+
+    /// Has the writer do something, and waits for the answer; `None` if it was accepted and the
+    /// writer came to grief before it answered.
+    async fn write<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<Option<T>, BackendError> {
+        self.shared.check_open()?;
+        let (reply, answer) = oneshot::channel();
+        self.writer
+            .send(job(reply))
+            .await
+            .map_err(|_| self.shared.gone())?;
+        match answer.await {
+            Ok(answer) => answer.map(Some),
+            Err(_) if self.shared.finished.load(Ordering::SeqCst) => Err(BackendError::Closed),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Has a reader do something, and waits for the answer.
+    async fn read_by<T>(&self, job: impl FnOnce(Reply<T>) -> ReadJob) -> Result<T, BackendError> {
+        self.shared.check_open()?;
+        let (reply, answer) = oneshot::channel();
+        let accepted = match &self.readers {
+            Some(readers) => readers.send(job(reply)).await.is_ok(),
+            None => self.writer.send(Job::Read(job(reply))).await.is_ok(),
+        };
+        if !accepted {
+            return Err(self.shared.gone());
+        }
+        answer.await.map_err(|_| self.shared.gone())?
+    }
+}
+
+#[async_trait]
+impl Backend for SqliteBackend {
+    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
+        self.limits().check_read(keys)?;
+        schema::check_kinds(keys.iter().map(RecordKey::kind))?;
+        self.read_by(|reply| ReadJob::Records {
+            keys: keys.to_vec(),
+            reply,
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        self.limits().check_batch(&batch)?;
+        let places = batch.expect.iter().map(|expected| &expected.key);
+        let places = places
+            .chain(batch.puts.iter().map(|put| &put.key))
+            .chain(&batch.deletes);
+        schema::check_kinds(places.map(RecordKey::kind))?;
+        if batch.is_read_only() {
+            let expect = batch.expect;
+            return self
+                .read_by(|reply| ReadJob::Validation { expect, reply })
+                .await;
+        }
+        let outcome = self
+            .write(|reply| Job::Commit(Request { batch, reply }))
+            .await?;
+        Ok(outcome.unwrap_or(CommitOutcome::Unknown))
+    }
+
+    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
+        let found = self.write(|reply| Job::Committed(operation, reply)).await?;
+        found.ok_or_else(|| self.shared.gone())
+    }
+
+    async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        let limit = self.limits().page(limit)?;
+        schema::check_kinds([kind])?;
+        let scan = Scan {
+            account: *account,
+            kind,
+            after: after.map(<[u8]>::to_vec),
+            limit,
+        };
+        self.read_by(|reply| ReadJob::Scan { scan, reply }).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+        let done = self.write(Job::Checkpoint).await?;
+        done.ok_or_else(|| self.shared.gone())
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        if let Some(readers) = &self.readers {
+            // Fails if they were told before.
+            let _ = readers.send(ReadJob::Stop).await;
+        }
+        let (reply, answer) = oneshot::channel();
+        if self.writer.send(Job::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        answer.await.unwrap_or(Ok(()))
+    }
+}
+
+/// What the handle and its threads know in common.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// The handle takes no further calls.
+    closed: AtomicBool,
+    /// The writer has answered everything that it took from its queue.
+    finished: AtomicBool,
+    poison: OnceLock<BackendError>,
+}
+
+impl Shared {
+    /// Refuses to go on after a failure that leaves the state of the disk in doubt.
+    pub(crate) fn check(&self) -> Result<(), BackendError> {
+        self.poison.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Refuses everything from now on.
+    pub(crate) fn poison(&self, error: &BackendError) {
+        tracing::error!(code = error.code(), %error, "the store must be opened anew");
+        let poison = match error {
+            BackendError::Moved => BackendError::Moved,
+            error => BackendError::Poisoned {
+                detail: error.to_string(),
+            },
+        };
+        let _ = self.poison.set(poison);
+    }
+
+    /// Notes that the writer ends in good order.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::SeqCst);
+    }
+
+    fn check_open(&self) -> Result<(), BackendError> {
+        if self.closed.load(Ordering::SeqCst) {
+            Err(BackendError::Closed)
+        } else {
+            self.check()
+        }
+    }
+
+    /// Why a thread does not answer: the store was closed, or the thread came to grief.
+    fn gone(&self) -> BackendError {
+        let grief = BackendError::Poisoned {
+            detail: "a thread of the store ended".to_owned(),
+        };
+        self.check_open().err().unwrap_or(grief)
+    }
+}
+
+/// Opens a store. All that may block is done on the thread that becomes the writer.
+pub(crate) async fn open(options: SqliteOptions) -> Result<SqliteBackend, BackendError> {
+    let (reply, opened) = oneshot::channel();
+    spawn("sprag-sqlite-writer", move || match start(options) {
+        Ok((backend, run)) => {
+            // If nobody waits any more, the backend is dropped here and the writer finds that it
+            // may end.
+            let _ = reply.send(Ok(backend));
+            run();
+        }
+        Err(error) => drop(reply.send(Err(error))),
+    })?;
+    let grief = BackendError::Io {
+        detail: "the thread that opens the store ended".to_owned(),
+    };
+    opened.await.unwrap_or(Err(grief))
+}
+
+/// Opens all connections, starts the readers, and gives the handle and what the writer is to run.
+fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), BackendError> {
+    if let Location::File(path) = &mut options.location {
+        *path = location::resolve(path)?;
+    }
+    let connection = open::writer(&options)?;
+    let shared = Arc::new(Shared::default());
+    let (writer_sender, writer_queue) = mpsc::channel(options.queue_length);
+    let (mut readers, mut threads, mut watch) = (None, Vec::new(), None);
+    if let Location::File(path) = &options.location {
+        watch = Some(Watch::new(path)?);
+        let (sender, queue) = mpsc::channel(options.queue_length);
+        let queue = Arc::new(Mutex::new(Queue::new(queue)));
+        for _ in 0..options.readers {
+            let connection = open::reader(path, &options)?;
+            let queue = Arc::clone(&queue);
+            threads.push(spawn("sprag-sqlite-reader", move || {
+                Queue::serve(&queue, &connection)
+            })?);
+        }
+        readers = Some(sender);
+    }
+    let writer = Writer::new(connection, watch, Arc::clone(&shared), options.busy_timeout);
+    let backend = SqliteBackend {
+        writer: writer_sender,
+        readers,
+        shared,
+    };
+    Ok((backend, move || writer.run(writer_queue, threads)))
+}
+
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, BackendError> {
+    let failed = |error| BackendError::Io {
+        detail: format!("starting a thread: {error}"),
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(failed)
+}

@@ -1,0 +1,289 @@
+//! An example: a [`Backend`] over [redb](::redb), an embedded key-value store in pure Rust.
+//!
+//! It shows how little the waist asks of a store: ordered keys, a snapshot to read from, and one
+//! transaction that writes. It is sound (it passes the same suite as our own backends, see
+//! `tests/conformance.rs`) and short, not tuned: every commit is an fsync of its own, and redb
+//! leaves old versions of records in its file until their pages are used again.
+//!
+//! It wants to run within tokio, to whose blocking threads it hands redb's calls. Such a call goes
+//! on when the future that waits for it is dropped, so that a commit is never left half done.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableError,
+};
+use sprag::backend::{
+    AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Expectation, Kind, Limits,
+    OperationId, Record, RecordKey, Version,
+};
+
+/// account (16 bytes), kind (1), key (0 to 64) -> version (8, big-endian), bytes
+const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sprag.records.1");
+
+/// A number that rises -> the id of an operation.
+const OPERATIONS: TableDefinition<'_, u64, [u8; 16]> = TableDefinition::new("sprag.operations.1");
+
+/// A [`Backend`] over one redb database, which one process has to itself.
+pub struct RedbBackend {
+    /// None once closed.
+    database: Mutex<Option<Arc<Database>>>,
+}
+
+impl RedbBackend {
+    /// Opens the database at `path`, or makes it.
+    ///
+    /// # Errors
+    /// [`BackendError::Busy`] if it is open already, otherwise what redb reports.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, BackendError> {
+        let database = Database::create(path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => BackendError::Busy,
+            error => io(error),
+        })?;
+        // Make the tables, so that readers find them.
+        let transaction = database.begin_write().map_err(io)?;
+        transaction.open_table(RECORDS).map_err(not_ours)?;
+        transaction.open_table(OPERATIONS).map_err(not_ours)?;
+        transaction.commit().map_err(io)?;
+        Ok(Self {
+            database: Mutex::new(Some(Arc::new(database))),
+        })
+    }
+
+    /// Does something with the database on a thread that may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let database = self
+            .database
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let database = database.ok_or(BackendError::Closed)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&database);
+            // The handle goes before the answer, so that after closing nobody holds the file.
+            drop(database);
+            result
+        });
+        done.await.unwrap_or_else(|error| Err(io(error)))
+    }
+}
+
+#[async_trait]
+impl Backend for RedbBackend {
+    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
+        self.limits().check_read(keys)?;
+        let keys = keys.to_vec();
+        self.run(move |database| {
+            let records = database
+                .begin_read()
+                .map_err(io)?
+                .open_table(RECORDS)
+                .map_err(io)?;
+            keys.iter().map(|key| find(&records, key)).collect()
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        self.limits().check_batch(&batch)?;
+        self.run(move |database| {
+            if batch.is_read_only() {
+                let records = database
+                    .begin_read()
+                    .map_err(io)?
+                    .open_table(RECORDS)
+                    .map_err(io)?;
+                let holds = holds(&records, &batch.expect)?;
+                return Ok(if holds {
+                    CommitOutcome::Committed
+                } else {
+                    CommitOutcome::Conflict
+                });
+            }
+            // There is one writer at a time; one that is dropped changes nothing.
+            let transaction = database.begin_write().map_err(io)?;
+            {
+                let mut records = transaction.open_table(RECORDS).map_err(io)?;
+                if !holds(&records, &batch.expect)? {
+                    return Ok(CommitOutcome::Conflict);
+                }
+                for put in &batch.puts {
+                    let value = [&put.version.number().to_be_bytes()[..], &put.bytes].concat();
+                    records
+                        .insert(&place(&put.key)[..], &value[..])
+                        .map_err(storage)?;
+                }
+                for key in &batch.deletes {
+                    records.remove(&place(key)[..]).map_err(storage)?;
+                }
+                let mut operations = transaction.open_table(OPERATIONS).map_err(io)?;
+                let last = operations
+                    .last()
+                    .map_err(storage)?
+                    .map_or(0, |(number, _)| number.value());
+                operations
+                    .insert(last + 1, batch.operation.as_bytes())
+                    .map_err(storage)?;
+                if operations.len().map_err(storage)? > Limits::default().remembered_operations + 1
+                {
+                    operations.pop_first().map_err(storage)?;
+                }
+            }
+            // After a failed commit only redb knows, once the database is opened again.
+            Ok(transaction
+                .commit()
+                .map_or(CommitOutcome::Unknown, |()| CommitOutcome::Committed))
+        })
+        .await
+    }
+
+    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
+        self.run(move |database| {
+            // A transaction that writes comes after all that were begun before it, cancelled ones
+            // too.
+            let transaction = database.begin_write().map_err(io)?;
+            let operations = transaction.open_table(OPERATIONS).map_err(io)?;
+            for entry in operations.iter().map_err(storage)?.rev() {
+                if entry.map_err(storage)?.1.value() == *operation.as_bytes() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+
+    async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        let limit = self.limits().page(limit)?;
+        let prefix = place(&RecordKey::fixed(*account, kind, []));
+        // The least key that is greater than `after` has one zero byte more.
+        let start = after.map_or_else(|| prefix.clone(), |key| [&prefix, key, &[0]].concat());
+        self.run(move |database| {
+            let records = database
+                .begin_read()
+                .map_err(io)?
+                .open_table(RECORDS)
+                .map_err(io)?;
+            let mut page = Vec::new();
+            for entry in records.range(&start[..]..).map_err(storage)?.take(limit) {
+                let (place, value) = entry.map_err(storage)?;
+                match place.value().strip_prefix(&prefix[..]) {
+                    Some(key) => page.push((key.to_vec(), record(value.value())?)),
+                    None => break,
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    /// There is no log: a commit writes new pages in the file and frees the old ones.
+    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+        self.run(|_| Ok(Checkpoint::Complete)).await
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        let database = self
+            .database
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut database) = database else {
+            return Ok(());
+        };
+        let closed = tokio::task::spawn_blocking(move || {
+            // Whoever began before us still holds the database; the last one closes it.
+            while Arc::get_mut(&mut database).is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        closed.await.map_err(io)
+    }
+}
+
+/// The key in the table of records.
+fn place(key: &RecordKey) -> Vec<u8> {
+    [
+        &key.account().as_bytes()[..],
+        &[key.kind().code()],
+        key.key(),
+    ]
+    .concat()
+}
+
+/// The record in a value.
+fn record(value: &[u8]) -> Result<Record, BackendError> {
+    let (version, bytes) = value.split_first_chunk().ok_or_else(damaged)?;
+    let version = Version::new(u64::from_be_bytes(*version)).ok_or_else(damaged)?;
+    Ok(Record {
+        version,
+        bytes: bytes.to_vec().into(),
+    })
+}
+
+fn find(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &RecordKey,
+) -> Result<Option<Record>, BackendError> {
+    let value = records.get(&place(key)[..]).map_err(storage)?;
+    value.map(|value| record(value.value())).transpose()
+}
+
+/// Whether all expectations hold.
+fn holds(
+    records: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    expect: &[Expectation],
+) -> Result<bool, BackendError> {
+    for expected in expect {
+        if find(records, &expected.key)?.map(|record| record.version) != expected.version {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn storage(error: StorageError) -> BackendError {
+    match error {
+        StorageError::Corrupted(detail) => BackendError::Corrupt { detail },
+        StorageError::PreviousIo => BackendError::Poisoned {
+            detail: error.to_string(),
+        },
+        error => io(error),
+    }
+}
+
+fn not_ours(error: TableError) -> BackendError {
+    BackendError::NotAStore {
+        detail: error.to_string(),
+    }
+}
+
+fn io(error: impl Display) -> BackendError {
+    BackendError::Io {
+        detail: error.to_string(),
+    }
+}
+
+fn damaged() -> BackendError {
+    BackendError::Corrupt {
+        detail: "a record without a version".to_owned(),
+    }
+}
