@@ -212,6 +212,24 @@ fn alternation_needs_43_rounds_for_an_epoch() {
     assert_eq!(epochs, [44, 87, 131]);
 }
 
+/// Index 0 says that a message has no key only in epoch 1.
+#[test]
+fn index_zero_is_no_key_of_a_later_epoch() {
+    let mut pair = Pair::new(ChainParams::default());
+    let no_key = |epoch| [1, epoch, 0, 0];
+    for _ in 0..44 {
+        for party in 0..2 {
+            pair.send(party);
+            pair.arrive(1 - party, 0);
+        }
+    }
+    for state in &mut pair.states {
+        assert!(state.recv(&no_key(1)).unwrap().is_none());
+        let refused = state.recv(&no_key(2)).map(drop);
+        assert_eq!(refused, Err(Error::KeyAlreadyRequested(0)));
+    }
+}
+
 #[test]
 fn a_copy_goes_on_by_itself() {
     let mut pair = Pair::new(ChainParams::default());

@@ -395,3 +395,197 @@ fn slices<const N: usize>(data: &[u8]) -> &[[u8; 32]; N] {
         .first_chunk()
         .expect("the coder of a message has the message's length")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::{super::stored::phase_number, *};
+
+    const EPOCH: u64 = 5;
+
+    fn chunk() -> Chunk {
+        Chunk {
+            index: 1,
+            data: [1; 32],
+        }
+    }
+
+    /// Of every type one, in the order of the types' numbers.
+    fn payloads() -> [Payload; 7] {
+        [
+            Payload::Nothing,
+            Payload::Header(chunk()),
+            Payload::Vector(chunk()),
+            Payload::VectorWithAck(chunk()),
+            Payload::Ack,
+            Payload::Ct1(chunk()),
+            Payload::Ct2(chunk()),
+        ]
+    }
+
+    /// Every phase at its beginning, in the order of the field numbers.
+    fn braids() -> [Braid; 11] {
+        let mut rng = StdRng::seed_from_u64(1);
+        let key = kem::DecapsulationKey::generate(&mut rng);
+        let encapsulation = kem::encapsulate(key.header(), &mut rng);
+        let header = *key.header();
+        let ct1 = Arc::new(encapsulation.ct1);
+        let pending = Pending {
+            state: encapsulation.state,
+            ct1: Arc::clone(&ct1),
+        };
+        let chunks = Encoder::new(slices(&*ct1));
+        let whole_vector = Arc::new(*key.vector());
+        let vector = Encoder::new(slices(key.vector()));
+        [
+            Phase::NoKeyPair,
+            Phase::SendingHeader {
+                key: key.clone(),
+                header: Encoder::new(&[[1; 32]; 3]),
+            },
+            Phase::SendingVector {
+                key: key.clone(),
+                vector: vector.clone(),
+                ct1: Decoder::new(),
+            },
+            Phase::SendingVectorWithAck {
+                key: key.clone(),
+                ct1: Arc::clone(&ct1),
+                vector,
+            },
+            Phase::CollectingCt2 {
+                key,
+                ct1,
+                ct2: Decoder::new(),
+            },
+            Phase::CollectingHeader {
+                header: Decoder::new(),
+            },
+            Phase::HasHeader {
+                header,
+                vector: Decoder::new(),
+            },
+            Phase::SendingCt1 {
+                header,
+                pending: pending.clone(),
+                chunks: chunks.clone(),
+                vector: Decoder::new(),
+            },
+            Phase::HasVector {
+                pending: pending.clone(),
+                vector: whole_vector,
+                chunks,
+            },
+            Phase::Ct1Acknowledged {
+                header,
+                pending,
+                vector: Decoder::new(),
+            },
+            Phase::SendingCt2 {
+                ct2: Encoder::new(&[[1; 32]; 5]),
+            },
+        ]
+        .map(|phase| Braid {
+            epoch: EPOCH,
+            authenticator: Authenticator::new(&Secret::from([1; 32])),
+            phase,
+        })
+    }
+
+    /// Number of chunks that the decoder of a phase holds.
+    fn collected(phase: &Phase) -> usize {
+        match phase {
+            Phase::SendingVector { ct1, .. } => ct1.chunks().len(),
+            Phase::CollectingCt2 { ct2, .. } => ct2.chunks().len(),
+            Phase::CollectingHeader { header } => header.chunks().len(),
+            Phase::HasHeader { vector, .. }
+            | Phase::SendingCt1 { vector, .. }
+            | Phase::Ct1Acknowledged { vector, .. } => vector.chunks().len(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_completes_nothing_moves_or_is_collected_by_the_table() {
+        // Phase, type of the message, next phase, and whether the chunk is kept.
+        let table = [
+            (2, 5, 3, 1),
+            (3, 5, 3, 1),
+            (4, 6, 5, 1),
+            (5, 6, 5, 1),
+            (6, 1, 6, 1),
+            (8, 2, 8, 1),
+            (8, 3, 10, 1),
+            (9, 3, 11, 0),
+            (9, 4, 11, 0),
+            (10, 2, 10, 1),
+            (10, 3, 10, 1),
+        ];
+        for (phase, braid) in (1..).zip(braids()) {
+            for (kind, payload) in (0..).zip(payloads()) {
+                let expected = table
+                    .iter()
+                    .find(|row| (row.0, row.1) == (phase, kind))
+                    .map_or((phase, 0), |row| (row.2, row.3));
+                let mut next = braid.clone();
+                assert!(next.receive(EPOCH, &payload).unwrap().is_none());
+                let actual = (phase_number(&next.phase), collected(&next.phase));
+                assert_eq!(actual, expected, "phase {phase}, type {kind}");
+                assert_eq!(next.epoch, EPOCH);
+            }
+        }
+    }
+
+    #[test]
+    fn messages_of_other_epochs_change_nothing_but_that_ct2_has_arrived() {
+        for (phase, braid) in (1..).zip(braids()) {
+            for payload in payloads() {
+                let mut next = braid.clone();
+                assert!(next.receive(EPOCH - 1, &payload).unwrap().is_none());
+                assert_eq!(phase_number(&next.phase), phase);
+                assert_eq!(collected(&next.phase), 0);
+
+                let ahead = next.receive(EPOCH + 1, &payload).map(drop);
+                if phase == 11 {
+                    assert_eq!(ahead, Ok(()));
+                    assert_eq!((phase_number(&next.phase), next.epoch), (1, EPOCH + 1));
+                } else {
+                    assert_eq!(ahead, Err(Error::EpochOutOfRange(EPOCH + 1)));
+                }
+                let far = braid.clone().receive(EPOCH + 2, &payload).map(drop);
+                assert_eq!(far, Err(Error::EpochOutOfRange(EPOCH + 2)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_phase_sends_what_the_table_says() {
+        // Type of the message and next phase, by phase.
+        let table = [
+            (1, 2),
+            (1, 2),
+            (2, 3),
+            (3, 4),
+            (4, 5),
+            (0, 6),
+            (5, 8),
+            (5, 8),
+            (5, 9),
+            (0, 10),
+            (6, 11),
+        ];
+        for (mut braid, (kind, next)) in braids().into_iter().zip(table) {
+            let phase = phase_number(&braid.phase);
+            let (payload, secret) = braid.send(&mut StdRng::seed_from_u64(2));
+            let message = payload.encode(EPOCH, 1);
+            assert_eq!((message[3], phase_number(&braid.phase)), (kind, next));
+            assert_eq!(
+                secret.map(|secret| secret.epoch),
+                (phase == 7).then_some(EPOCH)
+            );
+        }
+    }
+}

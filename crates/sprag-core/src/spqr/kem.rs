@@ -231,6 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn the_second_step_works_on_centred_residues() {
+        let mut stored = [0; 2080];
+        for (i, number) in stored[..POLYNOMIALS].chunks_exact_mut(2).enumerate() {
+            number.copy_from_slice(&(i as i16).wrapping_mul(321).to_le_bytes());
+        }
+        stored[POLYNOMIALS..].fill(0xee);
+        let canonical = canonical(&Secret::from(stored));
+        assert_eq!(canonical.as_bytes()[POLYNOMIALS..], stored[POLYNOMIALS..]);
+        let pairs = stored[..POLYNOMIALS].chunks_exact(2);
+        for (before, after) in pairs.zip(canonical.as_bytes().chunks_exact(2)) {
+            let before = i16::from_le_bytes([before[0], before[1]]);
+            let after = i16::from_le_bytes([after[0], after[1]]);
+            assert!((-1664..=1664).contains(&after), "{before} became {after}");
+            assert_eq!((i32::from(before) - i32::from(after)) % i32::from(Q), 0);
+        }
+    }
+
+    #[test]
     fn an_altered_vector_is_refused() {
         let recorded = &vectors::units()["mlkem768_split"];
         let header: Header = bytes(&recorded["hdr"]).try_into().unwrap();

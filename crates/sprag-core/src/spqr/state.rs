@@ -3,6 +3,7 @@
 use core::{cmp::Ordering, fmt};
 use std::sync::Arc;
 
+use prost::bytes::BufMut;
 use rand_core::CryptoRng;
 
 use super::{
@@ -145,9 +146,9 @@ impl State {
         stored
     }
 
-    /// Appends the stored state to `out`. With room for [`Self::encoded_len`] bytes more, `out` does
-    /// not grow, which would leave a copy of the secrets in it behind.
-    pub fn encode_into(&self, out: &mut Vec<u8>) {
+    /// Appends the stored state to `out`, [`Self::encoded_len`] bytes. A vector should have room for
+    /// them, since growing would leave a copy of the secrets in it behind.
+    pub fn encode_into(&self, out: &mut impl BufMut) {
         if let Some(active) = &self.0 {
             stored::encode(active, out);
         }

@@ -19,6 +19,10 @@ pub(crate) struct Decoder<const N: usize> {
 }
 
 impl<const N: usize> Decoder<N> {
+    /// The most chunks there can be: N parity chunks, after which the N slices of the message are
+    /// still accepted.
+    pub(crate) const CAPACITY: usize = 2 * N;
+
     pub(crate) fn new() -> Self {
         Self {
             chunks: Arc::default(),
@@ -36,8 +40,7 @@ impl<const N: usize> Decoder<N> {
     /// there are more than a decoder can ever hold.
     pub(crate) fn restore(chunks: Arc<[Chunk]>) -> Option<Self> {
         let ascending = chunks.is_sorted_by(|a, b| a.index < b.index);
-        // At most N parity chunks are accepted, and the N slices of the message always are.
-        (ascending && chunks.len() <= 2 * N).then_some(Self { chunks })
+        (ascending && chunks.len() <= Self::CAPACITY).then_some(Self { chunks })
     }
 
     /// Takes a chunk in: a slice of the message always, a parity chunk only while there are fewer

@@ -366,13 +366,13 @@ pub(in super::super) const fn number(phase: &Phase) -> u32 {
 }
 
 impl Record for StoredBraid<'_> {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.message(self.number, &self.alternative);
     }
 }
 
 impl Record for StoredAlternative<'_> {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.message(1, &self.core);
         if let Some((number, encoder)) = self.layout.encoder.zip(self.encoder.as_ref()) {
             sink.message(number, encoder);
@@ -384,7 +384,7 @@ impl Record for StoredAlternative<'_> {
 }
 
 impl Record for StoredCore<'_> {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.uint(1, self.braid.epoch);
         sink.message(2, &self.braid.authenticator);
         for (number, part) in (3..).zip(self.parts) {
@@ -394,7 +394,7 @@ impl Record for StoredCore<'_> {
 }
 
 impl Record for Authenticator {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.bytes(1, self.root_key().as_bytes());
         sink.bytes(2, self.mac_key().as_bytes());
     }

@@ -12,6 +12,9 @@ use super::{
     writer::{Record, Sink},
 };
 
+/// The most points that any decoder holds in a lane: those of the longest one, the vector's.
+const MOST_POINTS: usize = Decoder::<36>::CAPACITY;
+
 /// A repeated field that must be given once for every lane.
 #[derive(Default)]
 struct Lanes<'a> {
@@ -85,7 +88,7 @@ impl<'a, const N: usize> From<&'a Encoder<N>> for StoredEncoder<'a> {
 }
 
 impl Record for StoredEncoder<'_> {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         let number = match self.form {
             Form::Points => 2,
             Form::Coefficients => 3,
@@ -93,7 +96,7 @@ impl Record for StoredEncoder<'_> {
         let length = self.lanes.len() / LANES;
         sink.uint(1, self.next.into());
         sink.repeated(number, LANES, length, |lane, out| {
-            out.extend_from_slice(&self.lanes[lane * length..][..length]);
+            out.put(&self.lanes[lane * length..][..length]);
         });
     }
 }
@@ -177,19 +180,18 @@ impl<'a, const N: usize> From<&'a Decoder<N>> for StoredDecoder<'a> {
 }
 
 impl Record for StoredDecoder<'_> {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.uint(1, self.elements as u64);
         sink.uint(2, LANES as u64);
         sink.repeated(3, LANES, 4 * self.chunks.len(), |lane, out| {
-            let start = out.len();
-            out.resize(start + 4 * self.chunks.len(), 0);
-            let (points, _) = out[start..].as_chunks_mut::<4>();
+            let mut points = [[0; 4]; MOST_POINTS];
             for (point, chunk) in points.iter_mut().zip(self.chunks) {
                 let [x_high, x_low] = chunk.index.to_be_bytes();
                 let (elements, _) = chunk.data.as_chunks::<2>();
                 let [y_high, y_low] = elements[lane % LANES];
                 *point = [x_high, x_low, y_high, y_low];
             }
+            out.put(points[..self.chunks.len()].as_flattened());
         });
     }
 }
@@ -199,13 +201,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::{
-        super::super::vectors::{self, bytes, is},
+        super::{
+            super::vectors::{self, bytes, is},
+            writer::Writer,
+        },
         *,
     };
 
     fn encoded(record: &impl Record) -> Vec<u8> {
         let mut out = Vec::new();
-        record.emit(&mut out);
+        record.emit(&mut Writer(&mut out));
         assert_eq!(out.len(), record.encoded_len());
         out
     }

@@ -20,8 +20,9 @@ use super::{
 pub(super) use braid::number as phase_number;
 
 use braid::{BraidFields, StoredBraid};
+use prost::bytes::BufMut;
 use reader::{Fields, Value};
-use writer::{Record, Sink};
+use writer::{Record, Sink, Writer};
 
 /// Reads a state; None if it says that the ratchet is off.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<Active>, Error> {
@@ -38,8 +39,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<Active>, Error> {
 }
 
 /// Appends a state to `out`.
-pub(super) fn encode(state: &Active, out: &mut Vec<u8>) {
-    state.emit(out);
+pub(super) fn encode(state: &Active, out: &mut impl BufMut) {
+    state.emit(&mut Writer(out));
 }
 
 /// Number of bytes that [`encode`] appends.
@@ -51,7 +52,7 @@ pub(super) fn encoded_len(state: &Active) -> usize {
 #[cfg(test)]
 pub(super) fn encode_chain(chain: &Chain) -> Vec<u8> {
     let mut stored = Vec::new();
-    chain.emit(&mut stored);
+    chain.emit(&mut Writer(&mut stored));
     stored
 }
 
@@ -74,7 +75,7 @@ impl<'a> Fields<'a> for StateFields<'a> {
 }
 
 impl Record for Active {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         if let Some(negotiation) = &self.negotiation {
             sink.message(1, negotiation);
         }
@@ -124,7 +125,7 @@ impl TryFrom<NegotiationFields<'_>> for Negotiation {
 }
 
 impl Record for Negotiation {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.bytes(1, self.auth_key.as_bytes());
         sink.uint(2, direction_number(self.direction));
         sink.uint(3, self.min_version as u64);
@@ -150,7 +151,7 @@ impl<'a> Fields<'a> for ChainParamsFields {
 }
 
 impl Record for ChainParams {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         let unless_default = |value: u32, default: u32| match value == default {
             true => 0,
             false => value.into(),
@@ -212,7 +213,7 @@ impl TryFrom<ChainFields<'_>> for Chain {
 }
 
 impl Record for Chain {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.uint(1, direction_number(self.direction));
         sink.uint(2, self.current_epoch);
         for link in &self.links {
@@ -253,7 +254,7 @@ impl TryFrom<LinkFields<'_>> for Link {
 }
 
 impl Record for Link {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.message(1, &self.send);
         sink.message(2, &self.recv);
     }
@@ -296,7 +297,7 @@ impl TryFrom<RatchetFields<'_>> for Ratchet {
 }
 
 impl Record for Ratchet {
-    fn emit(&self, sink: &mut impl Sink) {
+    fn emit<S: Sink>(&self, sink: &mut S) {
         sink.uint(1, self.counter.into());
         if let Some(next) = &self.next {
             sink.bytes(2, next.as_bytes());
@@ -305,8 +306,8 @@ impl Record for Ratchet {
         if skipped > 0 {
             sink.field(3, skipped * skipped::RECORD, |out| {
                 self.skipped.for_each(|index, key| {
-                    out.extend_from_slice(&index.to_be_bytes());
-                    out.extend_from_slice(key);
+                    out.put(&index.to_be_bytes());
+                    out.put(key);
                 });
             });
         }

@@ -282,6 +282,43 @@ fn a_message_given_twice_is_merged_and_of_a_plain_field_the_last_counts() {
 }
 
 #[test]
+fn one_alternative_given_in_parts_is_merged() {
+    let stored = recorded()
+        .into_iter()
+        .find(|stored| number_of(&decode(stored).unwrap().unwrap()) == 3)
+        .unwrap();
+    let whole = oracle::State::decode(&*stored).unwrap();
+    let Some(oracle::Braid {
+        inner: Some(oracle::Inner::K3(alternative)),
+    }) = whole.braid.clone()
+    else {
+        panic!("the alternative of the field number");
+    };
+    let with = |core, encoder, decoder| {
+        let inner = oracle::Inner::K3(oracle::Both1 {
+            core,
+            encoder,
+            decoder,
+        });
+        oracle::State {
+            braid: Some(oracle::Braid { inner: Some(inner) }),
+            ..oracle::State::default()
+        }
+        .encode_to_vec()
+    };
+    let mut parts = oracle::State {
+        braid: None,
+        ..whole
+    }
+    .encode_to_vec();
+    parts.extend(with(None, None, alternative.decoder));
+    parts.extend(with(alternative.core, None, None));
+    parts.extend(with(None, alternative.encoder, None));
+    assert!(reencoded(&parts).unwrap() == stored);
+    assert!(oracle::State::decode(&*parts).unwrap().encode_to_vec() == stored);
+}
+
+#[test]
 fn of_two_alternatives_the_last_counts() {
     let states = recorded();
     let braid = |stored: &[u8]| {
