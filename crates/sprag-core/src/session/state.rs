@@ -11,7 +11,7 @@ use prost::{
 
 use super::{
     chain::{Chain, SecretBytes},
-    wire::{bytes_len, message_len, put_bytes, put_bytes_len, put_u32, put_u32_len},
+    wire::{bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32, put_u32_len},
 };
 use crate::{
     curve::PublicKey,
@@ -255,7 +255,11 @@ impl PqRatchet {
     fn encode_field(&self, tag: u32, buf: &mut impl BufMut) {
         match self {
             Self::Encoded(bytes) => put_bytes(tag, bytes, buf),
-            Self::Decoded(state) => put_bytes(tag, &state.encode(), buf),
+            Self::Decoded(state) if state.is_off() => {}
+            Self::Decoded(state) => {
+                put_header(tag, state.encoded_len(), buf);
+                state.encode_into(buf);
+            }
         }
     }
 

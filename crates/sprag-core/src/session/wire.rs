@@ -9,10 +9,15 @@ use prost::{
 
 pub(super) fn put_bytes(tag: u32, value: &[u8], buf: &mut impl BufMut) {
     if !value.is_empty() {
-        encode_key(tag, WireType::LengthDelimited, buf);
-        encode_varint(value.len() as u64, buf);
+        put_header(tag, value.len(), buf);
         buf.put_slice(value);
     }
+}
+
+/// Tag and length of a bytes field whose value of `length` bytes the caller puts.
+pub(super) fn put_header(tag: u32, length: usize, buf: &mut impl BufMut) {
+    encode_key(tag, WireType::LengthDelimited, buf);
+    encode_varint(length as u64, buf);
 }
 
 /// Length of a bytes field with a value of `length` bytes, default value or not.
