@@ -3,7 +3,7 @@
 //! The core's steps are used as they are, without the stores and accounts above them: each step works on a copy of the
 //! record, and only its success is written back.
 
-mod bundle;
+pub(crate) mod bundle;
 mod keys;
 
 use rand::rngs::ThreadRng;
@@ -294,6 +294,10 @@ impl From<ProtocolError> for Failure {
             ProtocolError::DuplicatedMessage { .. } => FailureKind::DuplicatedMessage,
             ProtocolError::SessionNotFound(_) => FailureKind::SessionNotFound,
             ProtocolError::UntrustedIdentity(_) => FailureKind::UntrustedIdentity,
+            ProtocolError::InvalidMessage {
+                reason: "reused base key",
+                ..
+            } => FailureKind::ReusedBaseKey,
             ProtocolError::InvalidMessage { .. } => FailureKind::InvalidMessage,
             ProtocolError::SignatureValidationFailed => FailureKind::InvalidSignature,
             ProtocolError::InvalidPreKeyId
@@ -320,7 +324,7 @@ fn parties<'a>(local: &'a ProtocolAddress, remote: &'a ProtocolAddress) -> Parti
     Parties { local, remote }
 }
 
-fn parse_address(address: &Address) -> Result<ProtocolAddress, ProtocolError> {
+pub(crate) fn parse_address(address: &Address) -> Result<ProtocolAddress, ProtocolError> {
     ProtocolAddress::new(&address.name, address.device)
 }
 

@@ -100,6 +100,46 @@ pub fn with_archived_sessions(talk: &mut Conversation<'_>) -> Result<(), Broken>
     Ok(())
 }
 
+/// The left moves with all that a store can hold, and back again: skipped keys, an archived session, messages under way
+/// in both directions, one-time keys handed out, a last-resort key that was used. Nothing that comes late is lost, and
+/// nothing starts or is read again.
+pub fn with_everything_under_way(talk: &mut Conversation<'_>) -> Result<(), Broken> {
+    talk.start(Side::Right, BundleRequest::BARE)?;
+    let first = talk.exchange(Side::Right)?;
+    talk.exchange(Side::Left)?;
+    let late_right = [talk.send(Side::Right)?, talk.send(Side::Right)?];
+    talk.exchange(Side::Right)?;
+    let late_left = [talk.send(Side::Left)?, talk.send(Side::Left)?];
+    talk.exchange(Side::Left)?;
+    talk.start(Side::Right, BundleRequest::FULL)?;
+    let new = [talk.send(Side::Right)?, talk.send(Side::Right)?];
+
+    talk.hand_over(Side::Left, Side::Right)?;
+    for sent in [&late_right[1], &new[1], &late_left[1], &late_right[0]] {
+        talk.deliver(sent)?;
+        talk.refuse(sent, FailureKind::DuplicatedMessage)?;
+    }
+    talk.exchange(Side::Left)?;
+    talk.hand_over(Side::Left, Side::Left)?;
+    for sent in [&new[0], &late_left[0]] {
+        talk.deliver(sent)?;
+        talk.refuse(sent, FailureKind::DuplicatedMessage)?;
+    }
+    talk.exchange(Side::Right)?;
+    talk.exchange(Side::Left)?;
+
+    talk.hand_over(Side::Left, Side::Right)?;
+    talk.try_at(Side::Left, "delete session", |party, remote| {
+        party.delete_session(remote)
+    })?;
+    talk.refuse(&first, FailureKind::ReusedBaseKey)?;
+    talk.refuse(&new[0], FailureKind::MissingPreKey)?;
+    talk.start(Side::Left, BundleRequest::FULL)?;
+    talk.exchange(Side::Left)?;
+    talk.exchange(Side::Right)?;
+    Ok(())
+}
+
 fn move_on(talk: &mut Conversation<'_>, homes: &mut [Side; 2], side: Side) -> Result<(), Broken> {
     let home = &mut homes[side as usize];
     *home = home.other();

@@ -1,4 +1,4 @@
-//! Bundles, from the form in which they travel into the core's.
+//! Bundles, from the form in which they travel into the core's and back.
 
 use sprag_core::{
     address::DeviceId,
@@ -9,9 +9,9 @@ use sprag_core::{
     kem,
 };
 
-use crate::{Bundle, PublicPreKey};
+use crate::{Bundle, PublicPreKey, SignedPublicPreKey};
 
-pub(super) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
+pub(crate) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
     let Bundle {
         signed_pre_key: signed,
         kyber_pre_key: kyber,
@@ -35,6 +35,33 @@ pub(super) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
         },
         identity_key: IdentityKey::deserialize(&bundle.identity_key)?,
     })
+}
+
+pub(crate) fn present(bundle: &PreKeyBundle) -> Bundle {
+    let PreKeyBundle {
+        signed_pre_key: signed,
+        kyber_pre_key: kyber,
+        ..
+    } = bundle;
+    Bundle {
+        registration_id: bundle.registration_id,
+        device: bundle.device_id.into(),
+        identity_key: bundle.identity_key.serialize().as_slice().into(),
+        pre_key: bundle.pre_key.as_ref().map(|key| PublicPreKey {
+            id: key.id.into(),
+            public_key: key.public_key.serialize().as_slice().into(),
+        }),
+        signed_pre_key: SignedPublicPreKey {
+            id: signed.id.into(),
+            public_key: signed.public_key.serialize().as_slice().into(),
+            signature: signed.signature.as_slice().into(),
+        },
+        kyber_pre_key: SignedPublicPreKey {
+            id: kyber.id.into(),
+            public_key: kyber.public_key.serialize().into(),
+            signature: kyber.signature.as_slice().into(),
+        },
+    }
 }
 
 fn parse_pre_key(key: &PublicPreKey) -> Result<PreKey, KeyError> {

@@ -1,6 +1,9 @@
 //! Who plays, and the list of what is played.
 
-use sprag_interop::{Broken, Conversation, Implementation, Names, Official, Sprag, Wandering};
+use sprag_interop::{
+    Broken, Conversation, Implementation, Names, Official, Sprag, SpragAccount, SpragCiphers,
+    Wandering,
+};
 
 /// The official client.
 pub(crate) fn official() -> Box<dyn Implementation> {
@@ -13,6 +16,16 @@ pub(crate) fn official() -> Box<dyn Implementation> {
 /// Our own protocol core.
 pub(crate) fn sprag() -> Box<dyn Implementation> {
     Box::new(Sprag)
+}
+
+/// Our ciphers over six stores in memory.
+pub(crate) fn ciphers() -> Box<dyn Implementation> {
+    Box::new(SpragCiphers)
+}
+
+/// Our account over SQLite.
+pub(crate) fn account() -> Box<dyn Implementation> {
+    Box::new(SpragAccount)
 }
 
 /// Parties that move between two implementations as they go.
@@ -67,7 +80,7 @@ macro_rules! play_all {
                 under_way Aci, crossing Pni, more_archived_than_kept Plain, turmoil Aci);
             play_all!(@ hand_over $cast;
                 before_the_first_message Aci, while_pending Aci, before_the_first_answer Plain,
-                all_the_time Aci, with_archived_sessions Plain);
+                all_the_time Aci, with_archived_sessions Plain, with_everything_under_way Aci);
         }
     };
     (@ $group:ident $cast:expr; $($scenario:ident $names:ident),*) => {
