@@ -86,19 +86,19 @@ impl Fixture {
     }
 
     /// The first handle.
-    fn backend(&self) -> &Arc<dyn Backend> {
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
 
     /// Another handle, while the first one is open.
-    async fn second(&self) -> Arc<dyn Backend> {
+    pub(crate) async fn second(&self) -> Arc<dyn Backend> {
         let open = self.open.as_ref();
         open.expect("this suite needs a fixture made by Fixture::reopening")().await
     }
 
     /// Gives up the first handle, as a process does that ends without closing, and opens the store
     /// again.
-    async fn reopened(mut self) -> Self {
+    pub(crate) async fn reopened(mut self) -> Self {
         let open = self.open.take();
         let open = open.expect("this suite needs a fixture made by Fixture::reopening");
         let kept = std::mem::take(&mut self.kept);

@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod account;
 pub mod backend;
 pub mod fuzz;
 pub mod replay;

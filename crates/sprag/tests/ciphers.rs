@@ -33,8 +33,8 @@ impl Pair {
         let pair = Self::new();
         let bundle = pair.bob.bundle(true, OneTime).await.unwrap();
         let message = pair.first_message(&bundle).await;
-        pair.to_bob(&message).await.unwrap();
-        let answer = pair.from_bob(b"hi").await.unwrap();
+        pair.bob_reads(&message).await.unwrap();
+        let answer = pair.bob_says(b"hi").await.unwrap();
         let read = pair.alice.decrypt(&pair.bob.address, &answer).await;
         assert_eq!(read.unwrap(), b"hi");
         let _ = pair.faults.take_log();
@@ -43,20 +43,20 @@ impl Pair {
 
     async fn first_message(&self, bundle: &PreKeyBundle) -> CiphertextMessage {
         self.alice.start(&self.bob.address, bundle).await.unwrap();
-        self.from_alice(b"first").await
+        self.alice_says(b"first").await
     }
 
-    async fn from_alice(&self, plaintext: &[u8]) -> CiphertextMessage {
+    async fn alice_says(&self, plaintext: &[u8]) -> CiphertextMessage {
         let message = self.alice.encrypt(&self.bob.address, plaintext).await;
         let _ = self.faults.take_log();
         message.unwrap()
     }
 
-    async fn from_bob(&self, plaintext: &[u8]) -> Result<CiphertextMessage, Error> {
+    async fn bob_says(&self, plaintext: &[u8]) -> Result<CiphertextMessage, Error> {
         self.bob.encrypt(&self.alice.address, plaintext).await
     }
 
-    async fn to_bob(&self, message: &CiphertextMessage) -> Result<Vec<u8>, Error> {
+    async fn bob_reads(&self, message: &CiphertextMessage) -> Result<Vec<u8>, Error> {
         self.bob.decrypt(&self.alice.address, message).await
     }
 
@@ -95,7 +95,7 @@ mod order_of_calls {
     #[tokio::test]
     async fn of_an_encryption() {
         let pair = Pair::talking().await;
-        pair.from_bob(b"").await.unwrap();
+        pair.bob_says(b"").await.unwrap();
         assert_eq!(
             pair.faults.take_log(),
             [
@@ -110,8 +110,8 @@ mod order_of_calls {
     #[tokio::test]
     async fn of_a_decryption() {
         let pair = Pair::talking().await;
-        let message = pair.from_alice(b"").await;
-        pair.to_bob(&message).await.unwrap();
+        let message = pair.alice_says(b"").await;
+        pair.bob_reads(&message).await.unwrap();
         assert_eq!(
             pair.faults.take_log(),
             [
@@ -131,7 +131,7 @@ mod order_of_calls {
             let bundle = pair.bob.bundle(with_one_time_pre_key, OneTime).await;
             let bundle = bundle.unwrap();
             let message = pair.first_message(&bundle).await;
-            pair.to_bob(&message).await.unwrap();
+            pair.bob_reads(&message).await.unwrap();
             let (signed, kyber) = (bundle.signed_pre_key.id, bundle.kyber_pre_key.id);
             let one_time = bundle.pre_key.map(|pre_key| pre_key.id);
             let mut expected = vec![
@@ -159,10 +159,10 @@ mod order_of_calls {
         let pair = Pair::new();
         let bundle = pair.bob.bundle(true, OneTime).await.unwrap();
         let first = pair.first_message(&bundle).await;
-        let second = pair.from_alice(b"second").await;
-        pair.to_bob(&first).await.unwrap();
+        let second = pair.alice_says(b"second").await;
+        pair.bob_reads(&first).await.unwrap();
         let _ = pair.faults.take_log();
-        assert_eq!(pair.to_bob(&second).await.unwrap(), b"second");
+        assert_eq!(pair.bob_reads(&second).await.unwrap(), b"second");
         let expected = [
             "load_session alice.1",
             "is_trusted_identity alice.1 receiving",
@@ -171,14 +171,14 @@ mod order_of_calls {
         ];
         assert_eq!(pair.faults.take_log(), expected);
 
-        assert_eq!(code(pair.to_bob(&second).await), "duplicate-message");
+        assert_eq!(code(pair.bob_reads(&second).await), "duplicate-message");
         assert_eq!(pair.faults.take_log(), expected[..2]);
     }
 
     #[tokio::test]
     async fn before_a_failure() {
         let pair = Pair::new();
-        assert_eq!(code(pair.from_bob(b"").await), "no-session");
+        assert_eq!(code(pair.bob_says(b"").await), "no-session");
         assert_eq!(pair.faults.take_log(), ["load_session alice.1"]);
 
         let mut bundle = pair.alice.bundle(true, OneTime).await.unwrap();
@@ -191,10 +191,10 @@ mod order_of_calls {
         );
 
         let pair = Pair::talking().await;
-        let message = pair.from_alice(b"").await;
-        pair.to_bob(&message).await.unwrap();
+        let message = pair.alice_says(b"").await;
+        pair.bob_reads(&message).await.unwrap();
         let _ = pair.faults.take_log();
-        assert_eq!(code(pair.to_bob(&message).await), "duplicate-message");
+        assert_eq!(code(pair.bob_reads(&message).await), "duplicate-message");
         assert_eq!(pair.faults.take_log(), ["load_session alice.1"]);
     }
 }
@@ -217,7 +217,7 @@ mod a_failing_store {
                     let context = format!("{fault:?} call {nth}, {one_time}, {kyber:?}");
 
                     pair.faults.inject(nth, fault);
-                    let outcome = pair.to_bob(&message).await;
+                    let outcome = pair.bob_reads(&message).await;
                     let log = pair.faults.take_log();
                     if log.len() < nth {
                         assert_eq!(outcome.unwrap(), b"first", "{context}");
@@ -225,14 +225,14 @@ mod a_failing_store {
                     }
                     assert_eq!(code(outcome), "injected-fault", "{context}");
 
-                    let again = pair.to_bob(&message).await;
+                    let again = pair.bob_reads(&message).await;
                     let is_last = log.len() == log_length(one_time);
                     if is_last && fault == StoreFault::After {
                         assert_eq!(code(again), "duplicate-message", "{context}");
                     } else {
                         assert_eq!(again.unwrap(), b"first", "{context}");
                     }
-                    assert_eq!(code(pair.to_bob(&message).await), "duplicate-message");
+                    assert_eq!(code(pair.bob_reads(&message).await), "duplicate-message");
                     assert_pre_keys_are_gone(&pair, kyber).await;
                     assert_conversation_goes_on(&pair).await;
                 }
@@ -253,11 +253,11 @@ mod a_failing_store {
 
     async fn assert_conversation_goes_on(pair: &Pair) {
         for round in 0..3_u8 {
-            let message = pair.from_bob(&[round]).await.unwrap();
+            let message = pair.bob_says(&[round]).await.unwrap();
             let read = pair.alice.decrypt(&pair.bob.address, &message).await;
             assert_eq!(read.unwrap(), [round]);
-            let message = pair.from_alice(&[round, 1]).await;
-            assert_eq!(pair.to_bob(&message).await.unwrap(), [round, 1]);
+            let message = pair.alice_says(&[round, 1]).await;
+            assert_eq!(pair.bob_reads(&message).await.unwrap(), [round, 1]);
         }
     }
 
@@ -268,12 +268,12 @@ mod a_failing_store {
             let pair = Pair::new();
             let bundle = pair.bob.bundle(true, OneTime).await.unwrap();
             let first = pair.first_message(&bundle).await;
-            let second = pair.from_alice(b"second").await;
+            let second = pair.alice_says(b"second").await;
             pair.faults.inject(nth, StoreFault::Before);
-            assert_eq!(code(pair.to_bob(&first).await), "injected-fault");
-            assert_eq!(pair.to_bob(&second).await.unwrap(), b"second");
+            assert_eq!(code(pair.bob_reads(&first).await), "injected-fault");
+            assert_eq!(pair.bob_reads(&second).await.unwrap(), b"second");
             assert_pre_keys_are_gone(&pair, OneTime).await;
-            assert_eq!(pair.to_bob(&first).await.unwrap(), b"first");
+            assert_eq!(pair.bob_reads(&first).await.unwrap(), b"first");
             assert_conversation_goes_on(&pair).await;
         }
     }
@@ -283,10 +283,10 @@ mod a_failing_store {
         for fault in BOTH {
             for nth in 1..=4 {
                 let pair = Pair::talking().await;
-                let message = pair.from_alice(b"again").await;
+                let message = pair.alice_says(b"again").await;
                 pair.faults.inject(nth, fault);
-                assert_eq!(code(pair.to_bob(&message).await), "injected-fault");
-                let again = pair.to_bob(&message).await;
+                assert_eq!(code(pair.bob_reads(&message).await), "injected-fault");
+                let again = pair.bob_reads(&message).await;
                 if nth == 4 && fault == StoreFault::After {
                     assert_eq!(code(again), "duplicate-message");
                 } else {
@@ -303,7 +303,7 @@ mod a_failing_store {
             for nth in 1..=4 {
                 let pair = Pair::talking().await;
                 pair.faults.inject(nth, fault);
-                assert_eq!(code(pair.from_bob(b"lost").await), "injected-fault");
+                assert_eq!(code(pair.bob_says(b"lost").await), "injected-fault");
                 assert_conversation_goes_on(&pair).await;
             }
         }
@@ -334,15 +334,15 @@ async fn a_replay_does_not_touch_another_session() {
     let pair = Pair::new();
     let bundle = pair.bob.bundle(false, LastResort).await.unwrap();
     let recorded = pair.first_message(&bundle).await;
-    pair.to_bob(&recorded).await.unwrap();
+    pair.bob_reads(&recorded).await.unwrap();
     let sessions = &pair.bob.stores.sessions;
     sessions.delete_session(&pair.alice.address).await.unwrap();
     let bundle = pair.bob.bundle(false, LastResort).await.unwrap();
     let first = pair.first_message(&bundle).await;
-    pair.to_bob(&first).await.unwrap();
+    pair.bob_reads(&first).await.unwrap();
 
     let before = pair.session_bytes().await;
-    let outcome = pair.to_bob(&recorded).await;
+    let outcome = pair.bob_reads(&recorded).await;
     assert!(
         matches!(
             outcome,
@@ -371,7 +371,7 @@ async fn an_untrusted_peer_changes_nothing() {
         let other = *IdentityKeyPair::generate(&mut rand::rng()).identity_key();
 
         let message = if established {
-            pair.from_alice(b"first").await
+            pair.alice_says(b"first").await
         } else {
             let bundle = pair.bob.bundle(true, OneTime).await.unwrap();
             pair.first_message(&bundle).await
@@ -379,9 +379,9 @@ async fn an_untrusted_peer_changes_nothing() {
         let address = &pair.alice.address;
         identities.save_identity(address, &other).await.unwrap();
         let before = pair.session_bytes().await;
-        assert_eq!(code(pair.to_bob(&message).await), "untrusted-identity");
+        assert_eq!(code(pair.bob_reads(&message).await), "untrusted-identity");
         if established {
-            assert_eq!(code(pair.from_bob(b"").await), "untrusted-identity");
+            assert_eq!(code(pair.bob_says(b"").await), "untrusted-identity");
         }
         let bundle = pair.alice.bundle(true, OneTime).await.unwrap();
         let outcome = pair.bob.start(address, &bundle).await;
@@ -391,7 +391,7 @@ async fn an_untrusted_peer_changes_nothing() {
         assert_eq!(saved, Some(other));
 
         identities.save_identity(address, &known).await.unwrap();
-        assert_eq!(pair.to_bob(&message).await.unwrap(), b"first");
+        assert_eq!(pair.bob_reads(&message).await.unwrap(), b"first");
     }
 }
 
@@ -404,17 +404,17 @@ async fn a_missing_pre_key_is_named() {
     let stores = &pair.bob.stores;
     let one_time = bundle.pre_key.unwrap().id;
     stores.pre_keys.remove_pre_key(one_time).await.unwrap();
-    assert_eq!(code(pair.to_bob(&message).await), "invalid-pre-key-id");
+    assert_eq!(code(pair.bob_reads(&message).await), "invalid-pre-key-id");
     let (kyber, id) = (&stores.kyber_pre_keys, bundle.kyber_pre_key.id);
     kyber.remove_kyber_pre_key(id).await.unwrap();
     assert_eq!(
-        code(pair.to_bob(&message).await),
+        code(pair.bob_reads(&message).await),
         "invalid-kyber-pre-key-id"
     );
     let (signed, id) = (&stores.signed_pre_keys, bundle.signed_pre_key.id);
     signed.remove_signed_pre_key(id).await.unwrap();
     assert_eq!(
-        code(pair.to_bob(&message).await),
+        code(pair.bob_reads(&message).await),
         "invalid-signed-pre-key-id"
     );
     assert_eq!(pair.session_bytes().await, None);
