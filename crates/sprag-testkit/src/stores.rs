@@ -2,7 +2,9 @@
 //! traits must keep, and [`FaultyStores`], which makes sound stores fail where a test wants it.
 //!
 //! Each contract is an async function over a [`StoreSet`] that panics, and says what is wrong, if the
-//! contract is broken. [`store_suite!`](crate::store_suite) makes ordinary tests of them, one for each:
+//! contract is broken. [`store_suite!`](crate::store_suite) makes ordinary tests of them, one for each.
+//! [`durable_store_suite!`](crate::durable_store_suite) does so with those on what is there when the stores are
+//! opened again.
 //!
 //! ```
 //! use sprag::protocol::identity::IdentityKeyPair;
@@ -19,6 +21,7 @@
 
 mod committed;
 pub mod conversations;
+pub mod durable;
 mod faulty;
 pub mod identities;
 mod peer;
@@ -37,6 +40,7 @@ use sprag::{
 };
 
 pub use self::committed::CommittedStores;
+pub use self::durable::ReopenableStores;
 pub use self::faulty::{FaultyStores, StoreFault};
 pub use self::peer::Peer;
 
@@ -116,15 +120,15 @@ impl StoreSet {
     }
 }
 
-/// Runs one contract on fresh stores, as the macro does.
+/// Runs one contract on fresh stores, as the macros do: a [`StoreSet`] or [`ReopenableStores`].
 ///
 /// # Panics
 /// If the contract is broken, or the stores do not answer for two minutes.
-pub fn run<M, MFut, C, CFut>(make: M, contract: C)
+pub fn run<M, MFut, S, C, CFut>(make: M, contract: C)
 where
     M: FnOnce() -> MFut,
-    MFut: Future<Output = StoreSet>,
-    C: FnOnce(StoreSet) -> CFut,
+    MFut: Future<Output = S>,
+    C: FnOnce(S) -> CFut,
     CFut: Future<Output = ()>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -159,6 +163,7 @@ macro_rules! store_suite {
             a_missing_session_is_an_error_where_all_must_exist
             a_large_session_is_kept_whole
             sessions_stored_at_once_are_all_kept
+            a_cancelled_store_leaves_the_old_or_the_new_session
         }
         $crate::__store_contract_tests! { $stores, identities:
             our_identity_stays
@@ -181,9 +186,12 @@ macro_rules! store_suite {
             signed_pre_key_ids_are_listed_in_order
             a_kyber_pre_key_comes_back
             kyber_pre_key_ids_are_listed_in_order
+            a_kyber_pre_key_is_replaced_with_its_kind
             a_removed_kyber_pre_key_is_gone
             a_one_time_kyber_pre_key_goes_when_it_is_marked
             a_last_resort_kyber_pre_key_remembers_each_base_key
+            a_last_resort_kyber_pre_key_stored_again_remembers_its_uses
+            a_kyber_pre_key_is_marked_for_the_first_time_only_once
             pre_keys_of_three_sorts_may_share_an_id
         }
         $crate::__store_contract_tests! { $stores, sender_keys:
@@ -195,7 +203,26 @@ macro_rules! store_suite {
             a_conversation_that_the_peer_starts
             a_conversation_that_we_start
             failed_messages_change_nothing
+            a_forged_first_message_uses_up_nothing
             a_replayed_first_message_is_refused
+        }
+    };
+}
+
+/// Makes a test of each contract on what is there when the stores are opened again; see
+/// [`durable`](crate::stores::durable).
+///
+/// The argument is an `async fn() -> ReopenableStores`, empty as for [`store_suite!`](crate::store_suite).
+#[macro_export]
+macro_rules! durable_store_suite {
+    ($stores:path) => {
+        $crate::__store_contract_tests! { $stores, durable:
+            sessions_survive
+            identities_survive
+            pre_keys_survive
+            uses_of_kyber_pre_keys_survive
+            sender_keys_survive
+            a_conversation_survives
         }
     };
 }

@@ -51,16 +51,26 @@ mod one_commit_each {
     use std::sync::Arc;
 
     use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
-    use sprag_testkit::stores::{CommittedStores, StoreSet};
+    use sprag_testkit::stores::{CommittedStores, ReopenableStores, StoreSet};
 
-    async fn stores() -> StoreSet {
-        let store = DurableStore::open(MemoryBackend::new()).await;
+    async fn over(backend: MemoryBackend) -> StoreSet {
+        let store = DurableStore::open(backend).await;
         let store = store.expect("a store in memory opens");
         let address = ProtocolAddress::new("we", 1).expect("1 is a device id");
-        let account = Account::create(store.clone(), address.clone()).await;
-        account.expect("an empty store takes an account");
+        let account = Account::open_or_create(store.clone(), address.clone()).await;
+        account.expect("a store takes an account");
         StoreSet::all_in(Arc::new(CommittedStores::new(store, address)))
     }
 
+    async fn stores() -> StoreSet {
+        over(MemoryBackend::new()).await
+    }
+
+    async fn reopenable() -> ReopenableStores {
+        let backend = MemoryBackend::new();
+        ReopenableStores::new(move || over(backend.clone()))
+    }
+
     sprag_testkit::store_suite!(stores);
+    sprag_testkit::durable_store_suite!(reopenable);
 }

@@ -10,9 +10,13 @@ use super::{
 
 /// The outcome of a step that sound stores let pass.
 #[allow(clippy::panic, reason = "this is how a contract reports")]
-fn sound<T>(outcome: Result<T, Error>, step: &str) -> T {
+pub(super) fn sound<T>(outcome: Result<T, Error>, step: &str) -> T {
     match outcome {
         Ok(outcome) => outcome,
+        Err(error) if error.code() == "duplicate-message" => panic!(
+            "{step} fails over these stores as if the message had been read before: has an older session \
+             come back?"
+        ),
         Err(error) => panic!("{step} fails over these stores: {} ({error})", error.code()),
     }
 }
@@ -22,11 +26,15 @@ fn parties(stores: StoreSet) -> (Peer, Peer) {
     (Peer::over("we", stores), Peer::new("peer"))
 }
 
-async fn bundle(owner: &Peer, kyber: KyberPreKeyKind) -> PreKeyBundle {
+pub(super) async fn bundle(owner: &Peer, kyber: KyberPreKeyKind) -> PreKeyBundle {
     sound(owner.bundle(true, kyber).await, "making a bundle")
 }
 
-async fn first_message(from: &Peer, to: &Peer, bundle: &PreKeyBundle) -> CiphertextMessage {
+pub(super) async fn first_message(
+    from: &Peer,
+    to: &Peer,
+    bundle: &PreKeyBundle,
+) -> CiphertextMessage {
     let started = from.start(&to.address, bundle).await;
     sound(started, "starting a session");
     sound(from.encrypt(&to.address, b"first").await, "encrypting")
@@ -95,11 +103,7 @@ pub async fn failed_messages_change_nothing(stores: StoreSet) {
     let before = must(us.stores.sessions.load_session(&peer.address).await);
     let before = before.expect("there is a session");
     let genuine = sound(peer.encrypt(&us.address, b"once").await, "encrypting");
-    let mut forged = genuine.serialized().to_vec();
-    *forged.last_mut().expect("a message has bytes") ^= 1;
-    let forged = CiphertextMessage::deserialize(genuine.message_type(), &forged);
-    let forged = forged.expect("only the MAC is wrong");
-    let outcome = us.decrypt(&peer.address, &forged).await;
+    let outcome = us.decrypt(&peer.address, &forged(&genuine)).await;
     let code = outcome.err().map(|error| error.code());
     assert_eq!(code, Some("invalid-message"), "a forged message");
     let after = must(us.stores.sessions.load_session(&peer.address).await);
@@ -113,6 +117,53 @@ pub async fn failed_messages_change_nothing(stores: StoreSet) {
         Some("duplicate-message"),
         "a message that was read before must be a duplicate: store_session must keep what it is given"
     );
+}
+
+/// A first message that fails leaves everything for the genuine one.
+pub async fn a_forged_first_message_uses_up_nothing(stores: StoreSet) {
+    let (us, peer) = parties(stores);
+    let bundle = bundle(&us, KyberPreKeyKind::OneTime).await;
+    let genuine = first_message(&peer, &us, &bundle).await;
+    let outcome = us.decrypt(&peer.address, &forged(&genuine)).await;
+    let code = outcome.err().map(|error| error.code());
+    assert_eq!(code, Some("invalid-message"), "a forged first message");
+
+    let what = "a forged first message must leave no trace";
+    assert!(
+        !must(us.stores.sessions.contains_session(&peer.address).await),
+        "{what}: there is a session"
+    );
+    let identity = must(us.stores.identities.load_identity(&peer.address).await);
+    assert_eq!(identity, None, "{what}: there is an identity");
+    assert_eq!(
+        must(us.stores.pre_keys.pre_key_ids().await).len(),
+        1,
+        "{what}: the pre-key is gone; load_pre_key must not remove"
+    );
+    assert_eq!(
+        must(us.stores.kyber_pre_keys.kyber_pre_key_ids().await).len(),
+        1,
+        "{what}: the Kyber pre-key is gone; load_kyber_pre_key must not remove"
+    );
+    let read = us.decrypt(&peer.address, &genuine).await;
+    assert_eq!(sound(read, "decrypting after a forgery"), b"first");
+}
+
+/// A message with a wrong MAC: the last byte of the (inner) signal message.
+fn forged(message: &CiphertextMessage) -> CiphertextMessage {
+    let mut bytes = message.serialized().to_vec();
+    let end = match message {
+        CiphertextMessage::PreKey(message) => {
+            let inner = message.message().serialized();
+            let mut places = bytes.windows(inner.len());
+            let start = places.position(|window| window == inner);
+            start.expect("a first message holds a signal message") + inner.len()
+        }
+        _ => bytes.len(),
+    };
+    bytes[end - 1] ^= 1;
+    let forged = CiphertextMessage::deserialize(message.message_type(), &bytes);
+    forged.expect("only the MAC is wrong")
 }
 
 /// A recorded first message must not make a session again after that was deleted.

@@ -68,6 +68,19 @@ pub async fn asking_for_trust_saves_nothing(stores: StoreSet) {
         None,
         "is_trusted_identity must not save: anybody may send a message, authentic or not"
     );
+    let known = identity_key();
+    must(identities.save_identity(&bob, &known).await);
+    for direction in BOTH {
+        let trusted = identities
+            .is_trusted_identity(&bob, &identity_key(), direction)
+            .await;
+        must(trusted);
+        assert_eq!(
+            must(identities.load_identity(&bob).await),
+            Some(known),
+            "is_trusted_identity must not save another identity ({direction:?}): the user decides"
+        );
+    }
 }
 
 /// What was saved comes back and is trusted.

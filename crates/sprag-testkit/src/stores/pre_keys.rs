@@ -8,10 +8,15 @@ use sprag::{
 
 use super::{
     StoreSet,
-    sample::{kyber_pre_key, missing, must, pre_key, public_key, signed_pre_key},
+    sample::{kyber_pre_key, missing, must, must_because, pre_key, public_key, signed_pre_key},
 };
 
 use KyberPreKeyKind::{LastResort, OneTime};
+
+const AGAIN: &str =
+    "to remove what is not there must be fine: when a message comes again, so does the call";
+const AGREE: &str = "contains must agree with load, and load must not remove";
+const ORDER: &str = "all ids, which are unsigned numbers, in ascending order";
 
 /// Ids that stores are known to confuse: as text, and as signed numbers.
 const IDS: [u32; 7] = [2, 10, 1, 0, 0x7fff_ffff, u32::MAX, 0x8000_0000];
@@ -48,22 +53,31 @@ pub async fn unknown_pre_keys_are_none(stores: StoreSet) {
         must(stores.pre_keys.load_pre_key(5.into()).await).is_none(),
         "{none}"
     );
-    assert!(!must(stores.pre_keys.contains_pre_key(5.into()).await));
-    must(stores.pre_keys.remove_pre_key(5.into()).await);
+    assert!(
+        !must(stores.pre_keys.contains_pre_key(5.into()).await),
+        "{AGREE}"
+    );
+    must_because(AGAIN, stores.pre_keys.remove_pre_key(5.into()).await);
     let signed = &stores.signed_pre_keys;
     assert!(
         must(signed.load_signed_pre_key(5.into()).await).is_none(),
         "{none}"
     );
-    assert!(!must(signed.contains_signed_pre_key(5.into()).await));
-    must(signed.remove_signed_pre_key(5.into()).await);
+    assert!(
+        !must(signed.contains_signed_pre_key(5.into()).await),
+        "{AGREE}"
+    );
+    must_because(AGAIN, signed.remove_signed_pre_key(5.into()).await);
     let kyber = &stores.kyber_pre_keys;
     assert!(
         must(kyber.load_kyber_pre_key(5.into()).await).is_none(),
         "{none}"
     );
-    assert!(!must(kyber.contains_kyber_pre_key(5.into()).await));
-    must(kyber.remove_kyber_pre_key(5.into()).await);
+    assert!(
+        !must(kyber.contains_kyber_pre_key(5.into()).await),
+        "{AGREE}"
+    );
+    must_because(AGAIN, kyber.remove_kyber_pre_key(5.into()).await);
     assert!(must(stores.pre_keys.pre_key_ids().await).is_empty());
     assert!(must(signed.signed_pre_key_ids().await).is_empty());
     assert!(must(kyber.kyber_pre_key_ids().await).is_empty());
@@ -79,7 +93,10 @@ pub async fn a_pre_key_comes_back(stores: StoreSet) {
     for (id, record) in &stored {
         let loaded = must(pre_keys.load_pre_key((*id).into()).await);
         assert_pre_key(record, loaded, &format!("pre-key {id}"));
-        assert!(must(pre_keys.contains_pre_key((*id).into()).await));
+        assert!(
+            must(pre_keys.contains_pre_key((*id).into()).await),
+            "{AGREE}"
+        );
     }
 }
 
@@ -101,7 +118,7 @@ pub async fn a_removed_pre_key_is_gone(stores: StoreSet) {
     must(pre_keys.store_pre_key(5.into(), pre_key(5)).await);
     must(pre_keys.store_pre_key(6.into(), other.clone()).await);
     for _ in 0..2 {
-        must(pre_keys.remove_pre_key(5.into()).await);
+        must_because(AGAIN, pre_keys.remove_pre_key(5.into()).await);
         assert!(
             must(pre_keys.load_pre_key(5.into()).await).is_none(),
             "a one-time pre-key must be gone after remove_pre_key: it may be used once"
@@ -118,7 +135,7 @@ pub async fn pre_key_ids_are_listed_in_order(stores: StoreSet) {
         must(pre_keys.store_pre_key(id.into(), pre_key(id)).await);
     }
     let ids = must(pre_keys.pre_key_ids().await);
-    assert_eq!(ids, SORTED_IDS.map(Into::into), "pre_key_ids");
+    assert_eq!(ids, SORTED_IDS.map(Into::into), "pre_key_ids: {ORDER}");
     must(pre_keys.remove_pre_key(10.into()).await);
     let ids = must(pre_keys.pre_key_ids().await);
     assert!(!ids.contains(&10.into()), "pre_key_ids lists a removed one");
@@ -138,7 +155,10 @@ pub async fn a_signed_pre_key_comes_back(stores: StoreSet) {
     for (id, record) in &stored {
         let loaded = must(signed.load_signed_pre_key((*id).into()).await);
         assert_signed(record, loaded, &format!("signed pre-key {id}"));
-        assert!(must(signed.contains_signed_pre_key((*id).into()).await));
+        assert!(
+            must(signed.contains_signed_pre_key((*id).into()).await),
+            "{AGREE}"
+        );
     }
     let second = signed_pre_key(1);
     must(signed.store_signed_pre_key(1.into(), second.clone()).await);
@@ -155,7 +175,7 @@ pub async fn a_removed_signed_pre_key_is_gone(stores: StoreSet) {
             .await,
     );
     for _ in 0..2 {
-        must(signed.remove_signed_pre_key(5.into()).await);
+        must_because(AGAIN, signed.remove_signed_pre_key(5.into()).await);
         assert!(
             must(signed.load_signed_pre_key(5.into()).await).is_none(),
             "load_signed_pre_key after remove_signed_pre_key must answer None"
@@ -174,7 +194,11 @@ pub async fn signed_pre_key_ids_are_listed_in_order(stores: StoreSet) {
         );
     }
     let ids = must(signed.signed_pre_key_ids().await);
-    assert_eq!(ids, SORTED_IDS.map(Into::into), "signed_pre_key_ids");
+    assert_eq!(
+        ids,
+        SORTED_IDS.map(Into::into),
+        "signed_pre_key_ids: {ORDER}"
+    );
     must(signed.remove_signed_pre_key(10.into()).await);
     let ids = must(signed.signed_pre_key_ids().await);
     assert!(
@@ -195,7 +219,10 @@ pub async fn a_kyber_pre_key_comes_back(stores: StoreSet) {
         for (id, record) in &stored {
             let loaded = must(kyber.load_kyber_pre_key((*id).into()).await);
             assert_kyber(record, loaded, &format!("{kind:?} Kyber pre-key {id}"));
-            assert!(must(kyber.contains_kyber_pre_key((*id).into()).await));
+            assert!(
+                must(kyber.contains_kyber_pre_key((*id).into()).await),
+                "{AGREE}"
+            );
         }
     }
 }
@@ -213,7 +240,34 @@ pub async fn kyber_pre_key_ids_are_listed_in_order(stores: StoreSet) {
         must(kyber.store_kyber_pre_key(id.into(), record, kind).await);
     }
     let ids = must(kyber.kyber_pre_key_ids().await);
-    assert_eq!(ids, SORTED_IDS.map(Into::into), "kyber_pre_key_ids");
+    assert_eq!(
+        ids,
+        SORTED_IDS.map(Into::into),
+        "kyber_pre_key_ids: {ORDER}"
+    );
+}
+
+/// The last one stored counts, and so does its kind.
+pub async fn a_kyber_pre_key_is_replaced_with_its_kind(stores: StoreSet) {
+    let kyber = &stores.kyber_pre_keys;
+    for (id, before, after) in [(5, LastResort, OneTime), (6, OneTime, LastResort)] {
+        let (first, second) = (kyber_pre_key(id), kyber_pre_key(id));
+        must(kyber.store_kyber_pre_key(id.into(), first, before).await);
+        let stored = kyber.store_kyber_pre_key(id.into(), second.clone(), after);
+        must(stored.await);
+        let loaded = must(kyber.load_kyber_pre_key(id.into()).await);
+        assert_kyber(&second, loaded, "a Kyber pre-key stored over another");
+
+        let base_key = public_key();
+        let mark = kyber.mark_kyber_pre_key_used(id.into(), 1.into(), &base_key);
+        must(mark.await);
+        assert_eq!(
+            must(kyber.contains_kyber_pre_key(id.into()).await),
+            after == LastResort,
+            "a {after:?} Kyber pre-key that was stored over a {before:?} one and marked used: \
+             store_kyber_pre_key must keep the kind, too"
+        );
+    }
 }
 
 /// What was removed is gone, whichever kind it is.
@@ -223,7 +277,7 @@ pub async fn a_removed_kyber_pre_key_is_gone(stores: StoreSet) {
         let record = kyber_pre_key(5);
         must(kyber.store_kyber_pre_key(5.into(), record, kind).await);
         for _ in 0..2 {
-            must(kyber.remove_kyber_pre_key(5.into()).await);
+            must_because(AGAIN, kyber.remove_kyber_pre_key(5.into()).await);
             assert!(
                 must(kyber.load_kyber_pre_key(5.into()).await).is_none(),
                 "load_kyber_pre_key after remove_kyber_pre_key must answer None ({kind:?})"
@@ -289,6 +343,50 @@ pub async fn a_last_resort_kyber_pre_key_remembers_each_base_key(stores: StoreSe
     );
 }
 
+/// To store a key again, as a backup or an upgrade may do, is not to forget what it was used for.
+pub async fn a_last_resort_kyber_pre_key_stored_again_remembers_its_uses(stores: StoreSet) {
+    let (kyber, record, base_key) = (&stores.kyber_pre_keys, kyber_pre_key(5), public_key());
+    for expected in [KyberPreKeyUse::First, KyberPreKeyUse::Repeated] {
+        let stored = kyber.store_kyber_pre_key(5.into(), record.clone(), LastResort);
+        must(stored.await);
+        let mark = kyber.mark_kyber_pre_key_used(5.into(), 1.into(), &base_key);
+        assert_eq!(
+            must(mark.await),
+            expected,
+            "the uses of a Kyber pre-key of last resort must be remembered when the same key is stored again; \
+             an SQL REPLACE deletes the row first, and what refers to it"
+        );
+    }
+}
+
+/// Looking and noting are one step, so that of many who mark a key at once one alone is the first.
+pub async fn a_kyber_pre_key_is_marked_for_the_first_time_only_once(stores: StoreSet) {
+    let (kyber, base_key) = (&stores.kyber_pre_keys, public_key());
+    for (id, kind) in [(5, OneTime), (6, LastResort)] {
+        let record = kyber_pre_key(id);
+        must(kyber.store_kyber_pre_key(id.into(), record, kind).await);
+        let mark = || {
+            let kyber = kyber.clone();
+            async move {
+                kyber
+                    .mark_kyber_pre_key_used(id.into(), 1.into(), &base_key)
+                    .await
+            }
+        };
+        let tasks: Vec<_> = (0..16).map(|_| tokio::spawn(mark())).collect();
+        let mut first = 0;
+        for task in tasks {
+            let answer = task.await.expect("mark_kyber_pre_key_used must not panic");
+            first += usize::from(must(answer) == KyberPreKeyUse::First);
+        }
+        assert_eq!(
+            first, 1,
+            "of 16 tasks that mark one {kind:?} Kyber pre-key used at once, one must be the first: \
+             mark_kyber_pre_key_used must look and note in one atomic step"
+        );
+    }
+}
+
 /// The three sorts of pre-keys have numbers of their own.
 pub async fn pre_keys_of_three_sorts_may_share_an_id(stores: StoreSet) {
     let (one_time, signed, kyber) = (pre_key(5), signed_pre_key(5), kyber_pre_key(5));
@@ -311,21 +409,38 @@ pub async fn pre_keys_of_three_sorts_may_share_an_id(stores: StoreSet) {
             .await,
     );
     let what = "pre-keys of three sorts under one id";
-    assert_pre_key(
-        &one_time,
-        must(stores.pre_keys.load_pre_key(5.into()).await),
-        what,
-    );
-    assert_signed(
-        &signed,
-        must(signed_pre_keys.load_signed_pre_key(5.into()).await),
-        what,
-    );
+    let load_signed = || signed_pre_keys.load_signed_pre_key(5.into());
+    let load_kyber = || kyber_pre_keys.load_kyber_pre_key(5.into());
+    let loaded = must(stores.pre_keys.load_pre_key(5.into()).await);
+    assert_pre_key(&one_time, loaded, what);
+    assert_signed(&signed, must(load_signed().await), what);
+    assert_kyber(&kyber, must(load_kyber().await), what);
+
     must(stores.pre_keys.remove_pre_key(5.into()).await);
+    let what = "after remove_pre_key of the same id";
+    assert_signed(&signed, must(load_signed().await), what);
+    assert_kyber(&kyber, must(load_kyber().await), what);
+
+    let store = stores.pre_keys.store_pre_key(5.into(), one_time.clone());
+    must(store.await);
+    let base_key = public_key();
+    let mark = kyber_pre_keys.mark_kyber_pre_key_used(5.into(), 5.into(), &base_key);
+    must(mark.await);
+    let what = "after mark_kyber_pre_key_used of the same id";
+    let loaded = must(stores.pre_keys.load_pre_key(5.into()).await);
+    assert_pre_key(&one_time, loaded, what);
+    assert_signed(&signed, must(load_signed().await), what);
+
+    let store = kyber_pre_keys.store_kyber_pre_key(5.into(), kyber.clone(), OneTime);
+    must(store.await);
     must(signed_pre_keys.remove_signed_pre_key(5.into()).await);
-    assert_kyber(
-        &kyber,
-        must(kyber_pre_keys.load_kyber_pre_key(5.into()).await),
-        what,
-    );
+    let what = "after remove_signed_pre_key of the same id";
+    let loaded = must(stores.pre_keys.load_pre_key(5.into()).await);
+    assert_pre_key(&one_time, loaded, what);
+    assert_kyber(&kyber, must(load_kyber().await), what);
+
+    must(kyber_pre_keys.remove_kyber_pre_key(5.into()).await);
+    let what = "after remove_kyber_pre_key of the same id";
+    let loaded = must(stores.pre_keys.load_pre_key(5.into()).await);
+    assert_pre_key(&one_time, loaded, what);
 }

@@ -68,11 +68,16 @@ pub(super) async fn session() -> SessionRecord {
 }
 
 /// The answer of a call that has no reason to fail.
-#[allow(clippy::panic, reason = "this is how a contract reports")]
 pub(super) fn must<T>(answer: Result<T, StoreError>) -> T {
+    must_because("a sound store has no reason to fail here", answer)
+}
+
+/// The answer of a call that must not fail because of `reason`.
+#[allow(clippy::panic, reason = "this is how a contract reports")]
+pub(super) fn must_because<T>(reason: &str, answer: Result<T, StoreError>) -> T {
     match answer {
         Ok(answer) => answer,
-        Err(error) => panic!("a sound store has no reason to fail here: {error}"),
+        Err(error) => panic!("{reason}: {error}"),
     }
 }
 
@@ -81,7 +86,8 @@ pub(super) fn assert_same(stored: &SessionRecord, loaded: Option<SessionRecord>,
     let loaded = loaded.unwrap_or_else(|| missing(what));
     assert!(
         stored.serialize() == loaded.serialize(),
-        "{what}: the session came back changed; keep the bytes of `serialize` as they are"
+        "{what}: this is not the session that was stored here last, but an older one, that of another \
+         address, or one whose bytes were changed; keep what `serialize` gives as it is"
     );
 }
 

@@ -1,5 +1,7 @@
 //! Contracts of [`SessionStore`](sprag::SessionStore).
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use sprag::{KyberPreKeyKind, ProtocolAddress, SessionRecord};
 
 use super::{
@@ -65,7 +67,7 @@ pub async fn sessions_of_devices_are_apart(stores: StoreSet) {
 /// Names are compared byte by byte.
 pub async fn sessions_of_names_are_apart(stores: StoreSet) {
     all_are_apart(&stores, NAMES.map(|name| address(name, 1))).await;
-    // Written NAME.DEVICE these would be one.
+    // Two of these would be one if name and device were joined without a separator.
     let alike = [
         address("alice.1", 2),
         address("alice", 12),
@@ -240,4 +242,41 @@ pub async fn sessions_stored_at_once_are_all_kept(stores: StoreSet) {
         64,
         "sessions of different addresses that are stored at once must all be kept"
     );
+}
+
+/// Dropping the future of a store, as a timeout does, must not lose the session that was there.
+pub async fn a_cancelled_store_leaves_the_old_or_the_new_session(stores: StoreSet) {
+    let (sessions, old, new) = (&stores.sessions, session().await, session().await);
+    for polls in 0..100 {
+        let bob = address(&format!("bob {polls}"), 1);
+        must(sessions.store_session(&bob, old.clone()).await);
+        let finished = poll_at_most(polls, sessions.store_session(&bob, new.clone())).await;
+        let loaded = must(sessions.load_session(&bob).await).map(|record| record.serialize());
+        assert!(
+            loaded == Some(old.serialize()) || loaded == Some(new.serialize()),
+            "after store_session over another session was cancelled (at its await number {polls}), one of the \
+             two must be there: replace the row in one step, do not delete it first"
+        );
+        if let Some(outcome) = finished {
+            return must(outcome);
+        }
+    }
+}
+
+/// Drives `future` for at most so many polls, then drops it.
+async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
