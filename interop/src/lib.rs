@@ -3,7 +3,8 @@
 //! The official client runs in a Node process (`peer/`), which [`Peer`] starts and speaks to. [`Party`] is one end of a
 //! conversation, whoever implements it; the [scenarios](scenario) are written once over two of them, and `tests/` runs
 //! them for every casting of the roles. A party's whole [`PartyState`] can be taken out of one implementation
-//! and put into another between any two steps, which is how stored records are proven to be interchangeable.
+//! and put into another between any two steps, which is how stored records are proven to be interchangeable. Our own
+//! library takes part at each of its levels: [`Sprag`] is the core, [`SpragCiphers`] and [`SpragAccount`] are what stands on it.
 //!
 //! Test-only: nothing that Sprag ships depends on this crate or on the official client.
 

@@ -1,0 +1,180 @@
+//! Kills commands at any moment, and gives them again as somebody would who has read the manual.
+
+use std::{
+    io::Read as _,
+    process::{ExitStatus, Output},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
+use sprag_interop::{Address, Envelope};
+
+use super::person::{Person, code};
+
+/// After so many kills in a row, a command is let go through.
+const PATIENCE: u32 = 8;
+
+/// Somebody whose commands are killed.
+pub(crate) struct Killer {
+    person: Person,
+    rng: StdRng,
+    /// How long a command takes.
+    usual: Duration,
+    killed: u32,
+    in_a_row: u32,
+}
+
+/// What came of a command.
+struct Run {
+    output: Output,
+    killed: bool,
+}
+
+impl Killer {
+    pub(crate) fn of(address: &Address, seed: u64) -> Self {
+        Self {
+            person: Person::without_account(address),
+            rng: StdRng::seed_from_u64(seed),
+            usual: Duration::from_millis(20),
+            killed: 0,
+            in_a_row: 0,
+        }
+    }
+
+    /// The person, for once left in peace.
+    pub(crate) fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// How many commands were killed.
+    pub(crate) fn killed(&self) -> u32 {
+        self.killed
+    }
+
+    /// Creates the account. Given again, the command may find that the account is there.
+    pub(crate) fn init(&mut self) {
+        let address = self.person.address.to_string();
+        self.until_done(&["init", &address], b"", "already-initialised");
+    }
+
+    /// A bundle, in JSON. Keys of those that nobody saw are never used.
+    pub(crate) fn bundle(&mut self) -> Vec<u8> {
+        self.until_done(&["bundle"], b"", "")
+    }
+
+    pub(crate) fn start_session(&mut self, peer: &Address, handed_out: &[u8]) {
+        let arguments = ["session", "start", &peer.to_string()];
+        self.until_done(&arguments, handed_out, "");
+    }
+
+    /// Encrypts `text` until there is an envelope. What waits in the outbox is sent and acknowledged; what a killed command
+    /// has printed is sent too, so that some envelopes are sent more than once.
+    pub(crate) fn encrypt(&mut self, peer: &Address, text: &[u8]) -> Vec<Envelope> {
+        loop {
+            let run = self.run(&["encrypt", &peer.to_string()], text);
+            let mut envelopes: Vec<Envelope> = whole_line(&run.output).into_iter().collect();
+            if !run.killed {
+                succeeded(&run.output);
+                return envelopes;
+            }
+            let waiting = self.until_done(&["outbox", "list", "--json"], b"", "");
+            let waiting: Vec<Value> = serde_json::from_slice(&waiting).unwrap();
+            for entry in waiting {
+                let id = entry["id"].as_str().unwrap().to_owned();
+                envelopes.push(serde_json::from_value(entry).unwrap());
+                self.until_done(&["outbox", "sent", &id], b"", "no-entry");
+            }
+            if !envelopes.is_empty() {
+                return envelopes;
+            }
+        }
+    }
+
+    /// Gives an envelope until the message is acknowledged, and answers what was printed: every time the same.
+    pub(crate) fn decrypt(&mut self, peer: &Address, envelope: &Envelope) -> Vec<u8> {
+        let arguments = ["decrypt", &peer.to_string()];
+        let envelope = serde_json::to_vec(envelope).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            let run = self.run(&arguments, &envelope);
+            if !run.killed && run.output.status.success() {
+                let printed = run.output.stdout;
+                assert!(printed.starts_with(&seen), "printed otherwise at first");
+                return printed;
+            }
+            if !run.killed {
+                // It was printed and acknowledged, only nobody heard of the latter.
+                assert_eq!(code(&run.output).as_deref(), Some("duplicate-message"));
+                return seen;
+            }
+            if run.output.stdout.len() > seen.len() {
+                seen = run.output.stdout;
+            }
+        }
+    }
+
+    /// Gives a command until it is done, or fails with `tolerated` after it was killed: then it had been done.
+    fn until_done(&mut self, arguments: &[&str], input: &[u8], tolerated: &str) -> Vec<u8> {
+        let mut killed = false;
+        loop {
+            let run = self.run(arguments, input);
+            if run.killed {
+                killed = true;
+                continue;
+            }
+            if !killed || code(&run.output).as_deref() != Some(tolerated) {
+                succeeded(&run.output);
+            }
+            return run.output.stdout;
+        }
+    }
+
+    /// Gives a command, and kills it: after a while, or when it begins to print, which is between its commits.
+    fn run(&mut self, arguments: &[&str], input: &[u8]) -> Run {
+        let begun = Instant::now();
+        let mut child = self.person.start(arguments, input);
+        let mut stdout = child.stdout.take().unwrap();
+        let mut printed = Vec::new();
+        if self.in_a_row < PATIENCE {
+            if self.rng.random_ratio(1, 4) {
+                let mut first = [0];
+                let count = stdout.read(&mut first).unwrap();
+                printed.extend(&first[..count]);
+            } else {
+                let most = self.usual.as_micros() as u64 * 3 / 2;
+                thread::sleep(Duration::from_micros(self.rng.random_range(0..=most)));
+            }
+            // Fails if it has ended already.
+            let _ = child.kill();
+        }
+        stdout.read_to_end(&mut printed).unwrap();
+        let mut output = child.wait_with_output().unwrap();
+        output.stdout = printed;
+        let killed = was_killed(output.status);
+        if killed {
+            self.killed += 1;
+            self.in_a_row += 1;
+        } else {
+            self.in_a_row = 0;
+            self.usual = begun.elapsed();
+        }
+        Run { output, killed }
+    }
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    status.code().is_none()
+}
+
+fn succeeded(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+/// The envelope that a command printed, if it printed all of it.
+fn whole_line(output: &Output) -> Option<Envelope> {
+    let line = output.stdout.strip_suffix(b"\n")?;
+    Some(serde_json::from_slice(line).unwrap())
+}
