@@ -39,12 +39,18 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Session(Session),
     /// Encrypt standard input for a peer; prints the envelope, as JSON.
+    ///
+    /// If the command was killed before it printed the envelope, look into the outbox before giving it again: the
+    /// envelope may wait there. Encrypting the same text again makes a second message of it.
     Encrypt {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
     },
     /// Decrypt the envelope on standard input from a peer; prints exactly the plaintext.
+    ///
+    /// If the command was killed, give it the same envelope again. It prints the same plaintext, or fails with
+    /// duplicate-message if that had been printed.
     Decrypt {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
