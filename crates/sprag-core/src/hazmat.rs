@@ -3,10 +3,28 @@
 
 use zeroize::Zeroizing;
 
-use crate::{pqxdh, ratchet};
+use crate::{kdf, pqxdh, ratchet};
+
+/// Internals of the post-quantum ratchet, for checking them against recordings of single steps;
+/// dangerous otherwise: they give out the keys that a [`State`](crate::spqr::State) guards, and
+/// nothing here keeps one from using a key twice. Source: sheet 05.
+pub mod spqr {
+    pub use crate::spqr::hazmat::*;
+}
 
 /// 32 secret bytes.
 pub type Secret = Zeroizing<[u8; 32]>;
+
+/// HKDF-SHA-256; no salt means 32 zero bytes. It gives at most 8160 bytes, which the compiler
+/// checks. Source: sheet 01 section 8.
+pub fn hkdf<const LENGTH: usize>(
+    salt: Option<&[u8]>,
+    input: &[u8],
+    info: &[u8],
+) -> Zeroizing<[u8; LENGTH]> {
+    const { assert!(LENGTH <= 255 * 32, "HKDF gives no more") }
+    kdf::hkdf(salt, input, info)
+}
 
 /// Root key, chain key and post-quantum key from the joined secrets of the agreement. Source: sheet
 /// 03 section 2.

@@ -86,7 +86,18 @@ impl Payload {
         message.push(VERSION);
         write_varint(&mut message, epoch);
         write_varint(&mut message, index.into());
-        let (kind, chunk) = match self {
+        let (kind, chunk) = self.parts();
+        message.push(kind);
+        if let Some(chunk) = chunk {
+            write_varint(&mut message, chunk.index.into());
+            message.extend_from_slice(&chunk.data);
+        }
+        message
+    }
+
+    /// The type byte, and the chunk if there is one.
+    pub(super) const fn parts(&self) -> (u8, Option<&Chunk>) {
+        match self {
             Self::Nothing => (0, None),
             Self::Header(chunk) => (1, Some(chunk)),
             Self::Vector(chunk) => (2, Some(chunk)),
@@ -94,13 +105,7 @@ impl Payload {
             Self::Ack => (4, None),
             Self::Ct1(chunk) => (5, Some(chunk)),
             Self::Ct2(chunk) => (6, Some(chunk)),
-        };
-        message.push(kind);
-        if let Some(chunk) = chunk {
-            write_varint(&mut message, chunk.index.into());
-            message.extend_from_slice(&chunk.data);
         }
-        message
     }
 }
 

@@ -39,6 +39,8 @@ mod chain;
 mod erasure;
 mod error;
 mod field;
+#[cfg(feature = "hazmat")]
+pub(crate) mod hazmat;
 mod kdf;
 mod kem;
 mod message;

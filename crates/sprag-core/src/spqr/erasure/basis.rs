@@ -4,7 +4,7 @@ use super::super::field::{invert, multiply};
 
 /// `basis()[i][j]` is the coefficient of x^j in the polynomial of degree below N that is 1 at i
 /// and 0 at every other point below N. Evaluated by the compiler.
-pub(super) const fn lagrange_basis<const N: usize>() -> [[u16; N]; N] {
+pub(crate) const fn lagrange_basis<const N: usize>() -> [[u16; N]; N] {
     let product = vanishing::<N>();
     let mut basis = [[0; N]; N];
     let mut i = 0;

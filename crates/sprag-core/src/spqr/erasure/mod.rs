@@ -9,6 +9,8 @@ mod basis;
 mod decoder;
 mod encoder;
 
+#[cfg(feature = "hazmat")]
+pub(super) use basis::lagrange_basis;
 pub(super) use decoder::Decoder;
 pub(super) use encoder::{Encoder, Form};
 

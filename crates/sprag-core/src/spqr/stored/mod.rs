@@ -23,6 +23,11 @@ use braid::{BraidFields, StoredBraid};
 use prost::bytes::BufMut;
 use reader::{Fields, Value};
 use writer::{Record, Sink, Writer};
+#[cfg(feature = "hazmat")]
+use {
+    super::erasure::{Decoder, Encoder},
+    coders::{StoredDecoder, StoredEncoder},
+};
 
 /// Reads a state; None if it says that the ratchet is off.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<Active>, Error> {
@@ -49,10 +54,27 @@ pub(super) fn encoded_len(state: &Active) -> usize {
 }
 
 /// A chain alone, as it is stored.
-#[cfg(test)]
+#[cfg(any(test, feature = "hazmat"))]
 pub(super) fn encode_chain(chain: &Chain) -> Vec<u8> {
-    let mut stored = Vec::new();
-    chain.emit(&mut Writer(&mut stored));
+    encode_alone(chain)
+}
+
+/// An encoder alone, as it is stored.
+#[cfg(feature = "hazmat")]
+pub(super) fn encode_encoder<const N: usize>(encoder: &Encoder<N>) -> Vec<u8> {
+    encode_alone(&StoredEncoder::from(encoder))
+}
+
+/// A decoder alone, as it is stored.
+#[cfg(feature = "hazmat")]
+pub(super) fn encode_decoder<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
+    encode_alone(&StoredDecoder::from(decoder))
+}
+
+#[cfg(any(test, feature = "hazmat"))]
+fn encode_alone(record: &impl Record) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(record.encoded_len());
+    record.emit(&mut Writer(&mut stored));
     stored
 }
 
