@@ -1,21 +1,7 @@
 //! Encrypting and decrypting over the stores. Source: sheet 03 section 5, sheet 04 sections 2, 3 and 7.
 //!
-//! Every operation reads first, then computes all it will write, and writes last. What an operation of one
-//! session writes is one record (and the peer's identity before it), so it takes effect whole or not
-//! at all. A first message is different: it uses up pre-keys, and six independent stores cannot take all its
-//! writes at once. libsignal stores the session last; a crash after the pre-keys are gone then makes
-//! the message unreadable for ever. Here the order is:
-//!
-//! 1. save the peer's identity,
-//! 2. store the session as *accepted*: agreed upon, but nothing is decrypted in it yet,
-//! 3. mark the Kyber pre-key used,
-//! 4. remove the one-time EC pre-key,
-//! 5. store the session after decryption.
-//!
-//! After a crash before 2 the pre-keys are still there; after 2, the accepted session decrypts
-//! the message without them, and 3 and 4 are repeated, which changes nothing. Only a crash after 5 loses
-//! the plaintext: no order of store calls can help there, only an inbox kept by the same
-//! commit, which is what [`Account`](crate::Account) does.
+//! Every operation reads first, then computes all that it will write, and writes last. [`SessionCipher`]
+//! tells in which order, and what a crash between two writes leaves.
 
 use rand_core::CryptoRng;
 use sprag_core::{
@@ -37,6 +23,28 @@ use crate::{
 /// Operations with one address must not overlap, nor two first messages that use the same pre-keys: between
 /// the load and the store of one, the other would see old state. Over a
 /// [`Transaction`](crate::Transaction) they may, and the one that comes second is run again.
+///
+/// # If the process dies between two store calls
+///
+/// What an operation in an existing session writes is one record (and the peer's identity before it), so it
+/// takes effect whole or not at all. A first message is different: it uses up pre-keys, and independent
+/// stores cannot take all its writes at once. libsignal stores the session last; a crash after the pre-keys
+/// are gone then makes the message unreadable for ever. Here the order is:
+///
+/// 1. save the peer's identity,
+/// 2. store the session as *accepted*: agreed upon, but nothing is decrypted in it yet,
+/// 3. mark the Kyber pre-key used,
+/// 4. remove the one-time EC pre-key,
+/// 5. store the session after decryption.
+///
+/// After a crash before 2 the pre-keys are still there; after 2, the accepted session decrypts the
+/// message without them, and 3 and 4 are repeated, which changes nothing. So deliver again whatever was not
+/// decrypted. Two windows are left, and a transaction has neither:
+///
+/// * A crash after 5 loses the plaintext. No order of store calls can help there, only an inbox kept by
+///   the same commit, which is what [`Account`](crate::Account) does.
+/// * A *replayed* first message, whose session was deleted, is found out by 3, and 2 is then taken back. A
+///   crash just between the two leaves the accepted session, and the replay, given once more, is decrypted.
 ///
 /// ```
 /// use rand::rngs::SysRng;
@@ -193,7 +201,7 @@ impl<'a> SessionCipher<'a> {
         Ok(plaintext)
     }
 
-    /// Decrypts a message that (also) starts a session. The [module page](self) tells what a crash leaves.
+    /// Decrypts a message that (also) starts a session. [`SessionCipher`] tells what a crash leaves.
     ///
     /// # Errors
     /// [`ProtocolError::UntrustedIdentity`]; [`ProtocolError::InvalidSignedPreKeyId`],
@@ -319,9 +327,7 @@ impl<'a> SessionCipher<'a> {
         Ok(record.accept(message, self.parties, &keys)?)
     }
 
-    /// Takes back the accepted session of a replayed first message. A crash before this leaves
-    /// that session, and with it the replay would be taken for a redelivery; a
-    /// [`Transaction`](crate::Transaction) has no such moment.
+    /// Takes back the accepted session of a replayed first message.
     async fn undo(&self, before: Option<SessionRecord>) -> Result<(), Error> {
         match before {
             Some(record) => self.store_session(record).await,

@@ -1,0 +1,209 @@
+//! What operations cost: which records they read and write, in how many calls.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use sprag::{
+    Account, DurableStore, Envelope, ProtocolAddress,
+    backend::{
+        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
+        MemoryBackend, OperationId, Record, RecordKey,
+    },
+};
+
+/// Notes all calls.
+#[derive(Clone, Default)]
+struct Noting {
+    inner: MemoryBackend,
+    notes: Arc<Mutex<Notes>>,
+}
+
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Notes {
+    reads: usize,
+    commits: Vec<Written>,
+}
+
+/// The kinds of records that a commit wrote, in order.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Written {
+    puts: Vec<Kind>,
+    deletes: Vec<Kind>,
+}
+
+impl Noting {
+    fn take(&self) -> Notes {
+        std::mem::take(&mut *self.notes.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Backend for Noting {
+    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
+        self.notes.lock().unwrap().reads += 1;
+        self.inner.read(keys).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        let mut written = Written {
+            puts: batch.puts.iter().map(|put| put.key.kind()).collect(),
+            deletes: batch.deletes.iter().map(RecordKey::kind).collect(),
+        };
+        written.puts.sort();
+        written.deletes.sort();
+        self.notes.lock().unwrap().commits.push(written);
+        self.inner.commit(batch).await
+    }
+
+    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
+        self.inner.committed(operation).await
+    }
+
+    async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        self.inner.scan(account, kind, after, limit).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+        self.inner.checkpoint().await
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.inner.close().await
+    }
+}
+
+struct Pair {
+    backend: Noting,
+    alice: Account<Noting>,
+    bob: Account<Noting>,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let backend = Noting::default();
+        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let account = async |name| {
+            let address = ProtocolAddress::new(name, 1).unwrap();
+            Account::create(store.clone(), address).await.unwrap()
+        };
+        let (alice, bob) = (account("alice").await, account("bob").await);
+        Self {
+            backend,
+            alice,
+            bob,
+        }
+    }
+
+    async fn talking() -> Self {
+        let pair = Self::new().await;
+        let bundle = pair.bob.bundle().await.unwrap();
+        let started = pair.alice.start_session(pair.bob.address(), &bundle).await;
+        started.unwrap();
+        let envelope = pair.alice.send(pair.bob.address(), b"").await.unwrap();
+        pair.receive(&pair.bob, &pair.alice, &envelope).await;
+        let envelope = pair.bob.send(pair.alice.address(), b"").await.unwrap();
+        pair.receive(&pair.alice, &pair.bob, &envelope).await;
+        pair.backend.take();
+        pair
+    }
+
+    async fn receive(&self, to: &Account<Noting>, from: &Account<Noting>, envelope: &Envelope) {
+        let (message_type, bytes) = (envelope.message_type, &envelope.bytes);
+        to.receive(from.address(), message_type, bytes)
+            .await
+            .unwrap();
+    }
+
+    fn assert_one_commit(&self, puts: &[Kind], deletes: &[Kind]) {
+        let notes = self.backend.take();
+        let written = Written {
+            puts: puts.to_vec(),
+            deletes: deletes.to_vec(),
+        };
+        assert_eq!(notes.commits, [written]);
+        assert!(notes.reads <= 1, "{} reads", notes.reads);
+    }
+}
+
+/// A message rewrites its session, and nothing that others use.
+#[tokio::test]
+async fn a_message_costs_one_commit_of_two_records_on_each_side() {
+    let pair = Pair::talking().await;
+    let envelope = pair.alice.send(pair.bob.address(), b"hi").await.unwrap();
+    pair.assert_one_commit(&[Kind::Session, Kind::Outbox], &[]);
+    pair.receive(&pair.bob, &pair.alice, &envelope).await;
+    pair.assert_one_commit(&[Kind::Session, Kind::Inbox], &[]);
+    // Given again, it is only looked up.
+    pair.receive(&pair.bob, &pair.alice, &envelope).await;
+    assert!(
+        pair.backend
+            .take()
+            .commits
+            .iter()
+            .all(|commit| *commit == Written::default())
+    );
+}
+
+#[tokio::test]
+async fn an_acknowledgement_costs_one_commit() {
+    let pair = Pair::talking().await;
+    let envelope = pair.alice.send(pair.bob.address(), b"hi").await.unwrap();
+    let (message_type, bytes) = (envelope.message_type, &envelope.bytes);
+    let received = pair.bob.receive(pair.alice.address(), message_type, bytes);
+    let delivery = received.await.unwrap();
+    pair.backend.take();
+    assert!(pair.alice.sent(envelope.id).await.unwrap());
+    pair.assert_one_commit(&[], &[Kind::Outbox]);
+    assert!(pair.bob.done(delivery.id).await.unwrap());
+    pair.assert_one_commit(&[], &[Kind::Inbox]);
+}
+
+/// Session, identity, inbox and the consumed keys land together.
+#[tokio::test]
+async fn a_first_message_costs_one_commit_with_its_keys_in_it() {
+    let pair = Pair::new().await;
+    let bundle = pair.bob.bundle().await.unwrap();
+    pair.backend.take();
+    let started = pair.alice.start_session(pair.bob.address(), &bundle).await;
+    started.unwrap();
+    // The device is on the list of its name from now on.
+    pair.assert_one_commit(&[Kind::Session, Kind::Identity, Kind::Directory], &[]);
+    let envelope = pair.alice.send(pair.bob.address(), b"").await.unwrap();
+    pair.backend.take();
+    pair.receive(&pair.bob, &pair.alice, &envelope).await;
+    pair.assert_one_commit(
+        &[Kind::Session, Kind::Identity, Kind::Inbox, Kind::Directory],
+        &[Kind::PreKey, Kind::KyberPreKey],
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_costs_one_commit() {
+    let pair = Pair::talking().await;
+    pair.bob.bundle().await.unwrap();
+    let notes = pair.backend.take();
+    let puts = vec![
+        Kind::PreKey,
+        Kind::KyberPreKey,
+        Kind::Directory,
+        Kind::Directory,
+        Kind::Counter,
+        Kind::Counter,
+    ];
+    let written = Written {
+        puts,
+        deletes: vec![],
+    };
+    assert_eq!(notes.commits, [written]);
+}
