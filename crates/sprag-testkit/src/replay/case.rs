@@ -92,6 +92,23 @@ pub(super) fn same_hash(bytes: &[u8], expected: &str) -> Outcome {
     )
 }
 
+/// Bytes must be those that a field holds, or have the hash that it holds.
+pub(super) fn same_value(fields: &Value, name: &str, found: &[u8]) -> Outcome {
+    let expected = fields.text(name)?;
+    if expected.starts_with("sha256:") {
+        return same_hash(found, expected).map_err(|reason| format!("{name}: {reason}"));
+    }
+    same_bytes(name, found, &fields.bytes(name)?)
+}
+
+/// The bytes of a field that has `N` of them.
+pub(super) fn array<const N: usize>(fields: &Value, name: &str) -> Result<[u8; N], String> {
+    fields
+        .bytes(name)?
+        .try_into()
+        .map_err(|_| format!("{name} has not {N} bytes"))
+}
+
 /// The error must be the recorded one, or there must be none as recorded.
 pub(super) fn same_outcome<T>(
     case: &Value,

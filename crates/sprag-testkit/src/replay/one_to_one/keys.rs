@@ -4,6 +4,7 @@ use serde_json::Value;
 use sprag_core::{
     address::ProtocolAddress,
     curve::{PrivateKey, PublicKey},
+    hazmat,
     identity::{IdentityKey, IdentityKeyPair},
     kem,
     service_id::{ServiceId, ServiceIdKind},
@@ -120,7 +121,19 @@ pub(super) fn replay(keys: &Value, report: &mut Report) {
     if let Some(original) = keys.optional("kem").and_then(|kem| kem.get(0)) {
         report.each(keys, "kem_parsing", |case| kem_parsing(case, original));
     }
-    // HKDF is internal: every recorded message exercises it, and the walkthrough names its outputs.
+    report.each(keys, "hkdf", |case| match case.number("length")? {
+        64 => hkdf::<64>(case),
+        80 => hkdf::<80>(case),
+        96 => hkdf::<96>(case),
+        length => Err(format!("the protocol derives no {length} bytes")),
+    });
+}
+
+fn hkdf<const LENGTH: usize>(case: &Value) -> Outcome {
+    let salt = case.optional("salt").map(|_| case.bytes("salt"));
+    let (salt, info) = (salt.transpose()?, case.text("info")?);
+    let output = hazmat::hkdf::<LENGTH>(salt.as_deref(), &case.bytes("ikm")?, info.as_bytes());
+    same_bytes("output", &output[..], &case.bytes("output")?)
 }
 
 /// The recording describes the altered key by its type byte and length.
