@@ -66,10 +66,15 @@ impl PreKeyBundle {
     pub fn verify(&self) -> Result<VerifiedBundle<'_>, ProtocolError> {
         let signed = &self.signed_pre_key;
         let kyber = &self.kyber_pre_key;
-        let key = self.identity_key.public_key();
-        if key.verify(&signed.public_key.serialize(), &signed.signature)
-            && key.verify(&kyber.public_key.serialize(), &kyber.signature)
-        {
+        let valid = self
+            .identity_key
+            .public_key()
+            .verifier()
+            .is_some_and(|key| {
+                key.verify(&[&signed.public_key.serialize()], &signed.signature)
+                    && key.verify(&[&kyber.public_key.serialize()], &kyber.signature)
+            });
+        if valid {
             Ok(VerifiedBundle(self))
         } else {
             Err(ProtocolError::SignatureValidationFailed)

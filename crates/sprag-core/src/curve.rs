@@ -11,6 +11,8 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+pub(crate) use xeddsa::{SigningPoint, Verifier};
+
 use crate::error::KeyError;
 
 /// Type byte of a serialised Curve25519 public key.
@@ -82,7 +84,13 @@ impl PublicKey {
 
     /// The same for a message given in parts, which count as if they were joined.
     pub fn verify_parts(&self, message: &[&[u8]], signature: &[u8]) -> bool {
-        xeddsa::verify(&self.0, message, signature)
+        self.verifier()
+            .is_some_and(|verifier| verifier.verify(message, signature))
+    }
+
+    /// The key made ready for verifying several signatures; `None` if it is no point of the curve, and then none is valid.
+    pub(crate) fn verifier(&self) -> Option<Verifier> {
+        Verifier::new(&self.0)
     }
 
     /// Whether this is the one canonical encoding of a point of the prime-order subgroup.
@@ -192,9 +200,24 @@ impl PrivateKey {
         message: &[&[u8]],
         rng: &mut R,
     ) -> [u8; SIGNATURE_LENGTH] {
+        self.sign_at(&self.signing_point(), message, rng)
+    }
+
+    /// The point under which it signs. Finding it is half the work of a signature.
+    pub(crate) fn signing_point(&self) -> SigningPoint {
+        SigningPoint::of(&self.0)
+    }
+
+    /// Signs like [`sign_parts`](Self::sign_parts), for a signing point that was kept.
+    pub(crate) fn sign_at<R: CryptoRng + ?Sized>(
+        &self,
+        point: &SigningPoint,
+        message: &[&[u8]],
+        rng: &mut R,
+    ) -> [u8; SIGNATURE_LENGTH] {
         let mut random = Zeroizing::new([0; 64]);
         rng.fill_bytes(&mut *random);
-        xeddsa::sign(&self.0, message, &random)
+        xeddsa::sign(&self.0, point, message, &random)
     }
 
     fn clamped(bytes: &[u8; 32]) -> Self {

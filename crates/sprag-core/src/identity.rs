@@ -1,7 +1,7 @@
 //! Identity keys: the long-term key pair of an account. Source: sheet 01 section 5, sheet 02
 //! section 1.1.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use prost::Message;
 use rand_core::CryptoRng;
@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     address::ProtocolAddress,
-    curve::{KeyPair, PrivateKey, PublicKey, SIGNATURE_LENGTH},
+    curve::{KeyPair, PrivateKey, PublicKey, SIGNATURE_LENGTH, SigningPoint},
     error::{KeyError, ProtocolError},
 };
 
@@ -64,6 +64,8 @@ fn alternate_identity_message(other: &[u8; PublicKey::LENGTH]) -> [&[u8]; 3] {
 pub struct IdentityKeyPair {
     identity_key: IdentityKey,
     private_key: PrivateKey,
+    /// Found by the first signature, for those that follow.
+    signing_point: OnceLock<SigningPoint>,
 }
 
 impl IdentityKeyPair {
@@ -77,6 +79,7 @@ impl IdentityKeyPair {
         Self {
             identity_key,
             private_key,
+            signing_point: OnceLock::new(),
         }
     }
 
@@ -89,10 +92,7 @@ impl IdentityKeyPair {
         let identity_key = IdentityKey::deserialize(&stored.public_key)?;
         let private_key = PrivateKey::deserialize(&stored.private_key);
         stored.private_key.zeroize();
-        Ok(Self {
-            identity_key,
-            private_key: private_key?,
-        })
+        Ok(Self::new(identity_key, private_key?))
     }
 
     /// The stored form, 69 bytes.
@@ -116,6 +116,15 @@ impl IdentityKeyPair {
         &self.private_key
     }
 
+    /// Signs `message` like [`PrivateKey::sign`]; faster from the second signature on. Draws 64 bytes.
+    pub fn sign<R: CryptoRng + ?Sized>(
+        &self,
+        message: &[u8],
+        rng: &mut R,
+    ) -> [u8; SIGNATURE_LENGTH] {
+        self.sign_parts(&[message], rng)
+    }
+
     /// Signs the claim that `other` belongs to the same person as this identity (64 bytes). Draws 64
     /// bytes.
     pub fn sign_alternate_identity<R: CryptoRng + ?Sized>(
@@ -123,8 +132,18 @@ impl IdentityKeyPair {
         other: &IdentityKey,
         rng: &mut R,
     ) -> [u8; SIGNATURE_LENGTH] {
-        self.private_key
-            .sign_parts(&alternate_identity_message(&other.serialize()), rng)
+        self.sign_parts(&alternate_identity_message(&other.serialize()), rng)
+    }
+
+    fn sign_parts<R: CryptoRng + ?Sized>(
+        &self,
+        message: &[&[u8]],
+        rng: &mut R,
+    ) -> [u8; SIGNATURE_LENGTH] {
+        let point = self
+            .signing_point
+            .get_or_init(|| self.private_key.signing_point());
+        self.private_key.sign_at(point, message, rng)
     }
 }
 
@@ -134,10 +153,7 @@ impl From<PrivateKey> for IdentityKeyPair {
             public_key,
             private_key,
         } = private_key.into();
-        Self {
-            identity_key: IdentityKey(public_key),
-            private_key,
-        }
+        Self::new(IdentityKey(public_key), private_key)
     }
 }
 

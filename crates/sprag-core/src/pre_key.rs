@@ -131,9 +131,7 @@ impl SignedPreKeyRecord {
         rng: &mut R,
     ) -> Self {
         let pair = KeyPair::generate(rng);
-        let signature = identity
-            .private_key()
-            .sign(&pair.public_key.serialize(), rng);
+        let signature = identity.sign(&pair.public_key.serialize(), rng);
         Self::new(id, timestamp, &pair, &signature)
     }
 
@@ -225,9 +223,7 @@ impl KyberPreKeyRecord {
         rng: &mut R,
     ) -> Self {
         let pair = kem::KeyPair::generate(rng);
-        let signature = identity
-            .private_key()
-            .sign(&pair.public_key.serialize(), rng);
+        let signature = identity.sign(&pair.public_key.serialize(), rng);
         Self::new(id, timestamp, &pair, &signature)
     }
 
