@@ -41,7 +41,7 @@ pub fn root_step(root_key: &[u8; 32], agreement: &[u8; 32]) -> [Secret; 2] {
 
 /// The seed of a chain key's message keys.
 pub fn message_key_seed(chain_key: &[u8; 32]) -> Secret {
-    ratchet::message_key_seed(chain_key)
+    ratchet::chain_step(chain_key).0
 }
 
 /// Cipher key, MAC key and IV, 80 bytes.

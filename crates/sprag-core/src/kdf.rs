@@ -19,11 +19,22 @@ pub(crate) fn hkdf<const LENGTH: usize>(
     output
 }
 
+/// HMAC-SHA-256 keyed with `key`, for one message or, cloned, for several.
+pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+/// The MAC of what `mac` was given and `rest`.
+pub(crate) fn finish(mut mac: Hmac<Sha256>, rest: &[u8]) -> Zeroizing<[u8; 32]> {
+    mac.update(rest);
+    Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
 /// HMAC-SHA-256 over the joined parts.
 pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    let mut mac = keyed(key);
     parts.iter().for_each(|part| mac.update(part));
-    Zeroizing::new(mac.finalize().into_bytes().into())
+    finish(mac, &[])
 }
 
 /// The part of `bytes` from `START`, which must hold 32 bytes there.

@@ -5,7 +5,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     curve::SharedSecret,
-    kdf::{hkdf, hmac, part},
+    kdf::{finish, hkdf, keyed, part},
 };
 
 /// One root-key step: the next root key and the key of a new chain.
@@ -17,14 +17,15 @@ pub(crate) fn root_step(
     (part::<0, 64>(&derived), part::<32, 64>(&derived))
 }
 
-/// The seed of a chain key's message keys.
-pub(crate) fn message_key_seed(chain_key: &[u8]) -> Zeroizing<[u8; 32]> {
-    hmac(chain_key, &[&[1]])
+/// One step of a chain: the seed of the chain key's message keys, and the next chain key.
+pub(crate) fn chain_step(chain_key: &[u8]) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
+    let keyed = keyed(chain_key);
+    (finish(keyed.clone(), &[1]), finish(keyed, &[2]))
 }
 
-/// The chain key after `chain_key`.
+/// Only the chain key after `chain_key`.
 pub(crate) fn next_chain_key(chain_key: &[u8]) -> Zeroizing<[u8; 32]> {
-    hmac(chain_key, &[&[2]])
+    finish(keyed(chain_key), &[2])
 }
 
 /// The keys of one message; used once, erased on drop.

@@ -9,6 +9,8 @@ mod archive;
 mod chain;
 mod decrypt;
 mod encrypt;
+mod field;
+mod skipped;
 mod start;
 mod state;
 mod wire;

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use super::{
     Parties, SessionRecord,
     archive::{Found, decode_archived},
-    chain::{Chain, ChainKey, SecretBytes, SkippedKey},
+    chain::{Chain, ChainKey},
+    field::Field,
+    skipped::{Place, SkippedKey},
     state::{PqRatchet, SessionState},
 };
 use crate::{
@@ -129,7 +131,7 @@ struct Change {
 
 /// Source: sheet 04 section 4.
 struct RatchetStep {
-    root_key: SecretBytes,
+    root_key: Field<32>,
     previous_counter: u32,
     sender_chain: Chain,
     receiver_chain: Chain,
@@ -137,11 +139,11 @@ struct RatchetStep {
 
 /// Where on its receiver chain a message's keys come from. Source: sheet 04 section 5.
 enum KeySource {
-    /// From the skipped key at this position.
-    Skipped(usize),
-    /// From `key`; the chain goes on with `next`, keeping what was `skipped`.
+    /// From the skipped key at this place.
+    Skipped(Place),
+    /// From `seed`; the chain goes on with `next`, keeping what was `skipped`.
     Chain {
-        key: ChainKey,
+        seed: Zeroizing<[u8; 32]>,
         next: ChainKey,
         skipped: Vec<SkippedKey>,
     },
@@ -208,7 +210,7 @@ impl SessionState {
         let agreement = new_key.private_key.agree(their_key)?;
         let (root_key, sending_key) = root_step(&root_key[..], &agreement);
         Ok(RatchetStep {
-            root_key: Zeroizing::new(root_key.to_vec()),
+            root_key: (*root_key).into(),
             // One less than the published specification has it, as deployed.
             previous_counter: old.chain_key()?.index().saturating_sub(1),
             sender_chain: Chain::sending(&new_key, &sending_key),
@@ -226,10 +228,10 @@ impl SessionState {
         if let Some(position) = self.receiver_chain(message.ratchet_key()) {
             let chain = &mut self.receiver_chains[position];
             match change.source {
-                KeySource::Skipped(position) => chain.skipped_mut().remove(position),
+                KeySource::Skipped(place) => chain.skipped_mut().remove(place),
                 KeySource::Chain { next, skipped, .. } => {
                     chain.set_chain_key(next);
-                    chain.skipped_mut().extend(skipped);
+                    chain.skipped_mut().extend(&skipped);
                 }
             }
         }
@@ -244,7 +246,7 @@ impl KeySource {
         let Some(jump) = counter.checked_sub(chain_key.index()) else {
             // Decided before the MAC is looked at, as deployed.
             let chain_index = chain_key.index();
-            return chain.skipped().position(counter).map(Self::Skipped).ok_or(
+            return chain.skipped().place(counter).map(Self::Skipped).ok_or(
                 ProtocolError::DuplicatedMessage {
                     chain_index,
                     counter,
@@ -262,8 +264,12 @@ impl KeySource {
             return Err(failed());
         }
         let (key, skipped) = chain_key.skip_to(counter);
-        let next = key.next().ok_or_else(failed)?;
-        Ok(Self::Chain { key, next, skipped })
+        let (seed, next) = key.step().ok_or_else(failed)?;
+        Ok(Self::Chain {
+            seed,
+            next,
+            skipped,
+        })
     }
 
     fn message_keys(
@@ -272,13 +278,13 @@ impl KeySource {
         pq_key: Option<&[u8; 32]>,
     ) -> Result<MessageKeys, ProtocolError> {
         match self {
-            Self::Skipped(position) => match chain.skipped().get(*position) {
+            Self::Skipped(place) => match chain.skipped().get(*place) {
                 Some(key) => key.message_keys(pq_key),
                 None => Err(ProtocolError::InvalidSessionStructure(
                     "a message key is missing",
                 )),
             },
-            Self::Chain { key, .. } => Ok(MessageKeys::derive(&key.seed()[..], pq_key)),
+            Self::Chain { seed, .. } => Ok(MessageKeys::derive(&seed[..], pq_key)),
         }
     }
 }

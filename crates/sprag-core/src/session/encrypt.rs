@@ -58,8 +58,8 @@ impl SessionState {
         let chain = self.sender_chain()?;
         let ratchet_key = chain.ratchet_key_pair()?.public_key;
         let chain_key = chain.chain_key()?;
-        let next = chain_key
-            .next()
+        let (seed, next) = chain_key
+            .step()
             .ok_or(ProtocolError::InvalidSessionStructure(
                 "the chain is at its end",
             ))?;
@@ -83,10 +83,7 @@ impl SessionState {
         let sent = pq_ratchet
             .send(rng)
             .map_err(|_| ProtocolError::InvalidState)?;
-        let keys = MessageKeys::derive(
-            &chain_key.seed()[..],
-            sent.key.as_ref().map(|key| key.as_bytes()),
-        );
+        let keys = MessageKeys::derive(&seed[..], sent.key.as_ref().map(|key| key.as_bytes()));
         let addresses = pending
             .as_ref()
             .and_then(|_| address_binding(parties.local, parties.remote));

@@ -2,7 +2,6 @@
 //! 03 sections 3 to 5.
 
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::{
     Parties, SessionRecord,
@@ -101,7 +100,7 @@ impl SessionRecord {
             direction: spqr::Direction::AliceToBob,
         };
         self.promote(SessionState {
-            root_key: Zeroizing::new(root_key.to_vec()),
+            root_key: (*root_key).into(),
             sender_chain: Some(Chain::sending(&ratchet_key, &sending_key)),
             receiver_chains: vec![Chain::receiving(
                 &signed_pre_key.public_key,
@@ -185,7 +184,7 @@ impl SessionRecord {
             direction: spqr::Direction::BobToAlice,
         };
         self.promote(SessionState {
-            root_key: Zeroizing::new(secrets.root_key.to_vec()),
+            root_key: (*secrets.root_key).into(),
             sender_chain: Some(Chain::sending(&signed_pre_key, &secrets.chain_key)),
             remote_registration_id: message.registration_id(),
             local_registration_id: keys.registration_id,
@@ -225,9 +224,9 @@ impl Ends<'_> {
         );
         SessionState {
             stored_version: VERSION_PQXDH.into(),
-            local_identity: self.local.serialize().to_vec(),
-            remote_identity: self.remote.serialize().to_vec(),
-            alice_base_key: base_key.serialize().to_vec(),
+            local_identity: self.local.serialize().into(),
+            remote_identity: self.remote.serialize().into(),
+            alice_base_key: base_key.serialize().into(),
             pq_ratchet: PqRatchet::Decoded(pq_ratchet),
             ..SessionState::default()
         }

@@ -10,7 +10,8 @@ use prost::{
 };
 
 use super::{
-    chain::{Chain, SecretBytes},
+    chain::Chain,
+    field::Field,
     wire::{bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32, put_u32_len},
 };
 use crate::{
@@ -32,9 +33,9 @@ const MAX_RECEIVER_CHAINS: usize = 5;
 #[derive(Clone, Default)]
 pub(super) struct SessionState {
     pub(super) stored_version: u32,
-    pub(super) local_identity: Vec<u8>,
-    pub(super) remote_identity: Vec<u8>,
-    pub(super) root_key: SecretBytes,
+    pub(super) local_identity: Field<33>,
+    pub(super) remote_identity: Field<33>,
+    pub(super) root_key: Field<32>,
     pub(super) previous_counter: u32,
     pub(super) sender_chain: Option<Chain>,
     /// Oldest first.
@@ -42,7 +43,7 @@ pub(super) struct SessionState {
     pub(super) pending_pre_key: Option<PendingPreKey>,
     pub(super) remote_registration_id: u32,
     pub(super) local_registration_id: u32,
-    pub(super) alice_base_key: Vec<u8>,
+    pub(super) alice_base_key: Field<33>,
     pub(super) pending_kyber_pre_key: Option<PendingKyberPreKey>,
     pub(super) pq_ratchet: PqRatchet,
 }
@@ -87,7 +88,7 @@ impl SessionState {
     pub(super) fn receiver_chain(&self, ratchet_key: &PublicKey) -> Option<usize> {
         self.receiver_chains
             .iter()
-            .position(|chain| chain.ratchet_key().is_ok_and(|key| key == *ratchet_key))
+            .position(|chain| chain.is_of(ratchet_key))
     }
 
     /// Adds the newest receiver chain, dropping the oldest beyond the limit.
@@ -162,9 +163,9 @@ impl Message for SessionState {
     ) -> Result<(), DecodeError> {
         match tag {
             1 => encoding::uint32::merge(wire_type, &mut self.stored_version, buf, ctx),
-            2 => encoding::bytes::merge(wire_type, &mut self.local_identity, buf, ctx),
-            3 => encoding::bytes::merge(wire_type, &mut self.remote_identity, buf, ctx),
-            4 => encoding::bytes::merge(wire_type, &mut *self.root_key, buf, ctx),
+            2 => self.local_identity.merge(wire_type, buf, ctx),
+            3 => self.remote_identity.merge(wire_type, buf, ctx),
+            4 => self.root_key.merge(wire_type, buf, ctx),
             5 => encoding::uint32::merge(wire_type, &mut self.previous_counter, buf, ctx),
             6 => {
                 let chain = self.sender_chain.get_or_insert_default();
@@ -177,7 +178,7 @@ impl Message for SessionState {
             }
             10 => encoding::uint32::merge(wire_type, &mut self.remote_registration_id, buf, ctx),
             11 => encoding::uint32::merge(wire_type, &mut self.local_registration_id, buf, ctx),
-            13 => encoding::bytes::merge(wire_type, &mut self.alice_base_key, buf, ctx),
+            13 => self.alice_base_key.merge(wire_type, buf, ctx),
             14 => {
                 let pending = self.pending_kyber_pre_key.get_or_insert_default();
                 encoding::message::merge(wire_type, pending, buf, ctx)
