@@ -105,63 +105,21 @@ impl Authenticator {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::{
-        super::vectors::{self, array},
-        *,
-    };
+    use super::*;
 
     #[test]
-    fn keys_and_tags_are_those_recorded() {
-        let recorded = &vectors::units()["authenticator"];
-        let header = array(&recorded["hdr"]);
-        let ciphertext: [u8; 1088] = array(&recorded["ct"]);
-        let (ct1, ct2) = (
-            ciphertext.first_chunk().unwrap(),
-            ciphertext.last_chunk().unwrap(),
-        );
-        let assert_keys = |authenticator: &Authenticator, when: &str| {
-            let root_key = array(&recorded[format!("root_after_{when}")]);
-            let mac_key = array(&recorded[format!("mac_key_after_{when}")]);
-            assert_eq!(authenticator.root_key().as_bytes(), &root_key, "{when}");
-            assert_eq!(authenticator.mac_key().as_bytes(), &mac_key, "{when}");
-        };
-
-        let mut authenticator = Authenticator::new(&Secret::from(array(&recorded["auth_key"])));
-        assert_keys(&authenticator, "init");
-        let tag = authenticator.header_tag(1, &header);
-        assert_eq!(tag, array(&recorded["hdr_mac_epoch1"]));
-        authenticator.verify_header(1, &header, &tag).unwrap();
-
-        let shared_secret = Secret::from(array(&recorded["kem_shared_secret"]));
-        let secret = kdf::epoch_secret(&shared_secret, 1);
-        assert_eq!(secret.as_bytes(), &array(&recorded["epoch_secret_epoch1"]));
-        authenticator.update(1, &secret);
-        assert_keys(&authenticator, "epoch1");
-        let tag = authenticator.ciphertext_tag(1, ct1, ct2);
-        assert_eq!(tag, array(&recorded["ct_mac_epoch1"]));
-        authenticator.verify_ciphertext(1, ct1, ct2, &tag).unwrap();
-
-        let tag = authenticator.header_tag(2, &header);
-        assert_eq!(tag, array(&recorded["hdr_mac_epoch2"]));
-        let secret = kdf::epoch_secret(&shared_secret, 2);
-        assert_eq!(secret.as_bytes(), &array(&recorded["epoch_secret_epoch2"]));
-        authenticator.update(2, &secret);
-        assert_keys(&authenticator, "epoch2");
-    }
-
-    #[test]
-    fn a_tag_of_another_epoch_or_altered_is_refused() {
+    fn a_tag_is_good_for_its_epoch_and_unaltered() {
         let authenticator = Authenticator::new(&Secret::from([1; 32]));
         let (header, ct1, ct2) = ([2; 64], [3; 960], [4; 128]);
         let mut tag = authenticator.header_tag(1, &header);
         let refused = Err(Error::MacVerifyFailed);
+        assert_eq!(authenticator.verify_header(1, &header, &tag), Ok(()));
         assert_eq!(authenticator.verify_header(2, &header, &tag), refused);
         tag[31] ^= 1;
         assert_eq!(authenticator.verify_header(1, &header, &tag), refused);
 
         let mut tag = authenticator.ciphertext_tag(1, &ct1, &ct2);
+        assert_eq!(authenticator.verify_ciphertext(1, &ct1, &ct2, &tag), Ok(()));
         assert_eq!(
             authenticator.verify_ciphertext(2, &ct1, &ct2, &tag),
             refused

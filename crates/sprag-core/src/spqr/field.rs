@@ -110,43 +110,9 @@ fn double_row(row: &mut Row) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use proptest::prelude::*;
 
-    use super::{super::vectors, *};
-
-    #[test]
-    fn products_and_quotients_are_those_recorded() {
-        let vectors = vectors::units();
-        let number = |value: &serde_json::Value| u16::try_from(value.as_u64().unwrap()).unwrap();
-        for op in vectors["gf16"]["ops"].as_array().unwrap() {
-            let (a, b) = (number(&op["a"]), number(&op["b"]));
-            assert_eq!(multiply(a, b), number(&op["mul"]), "{op}");
-            assert_eq!(multiply(a, invert(b)), number(&op["div"]), "{op}");
-        }
-        for op in vectors["gf16"]["inverse"].as_array().unwrap() {
-            assert_eq!(invert(number(&op["a"])), number(&op["inv"]), "{op}");
-        }
-    }
-
-    #[test]
-    fn two_generates_the_field() {
-        let vectors = vectors::units();
-        let mut powers = vec![1];
-        while *powers.last().unwrap() != 1 || powers.len() == 1 {
-            powers.push(multiply(2, *powers.last().unwrap()));
-        }
-        let order = u64::try_from(powers.len() - 1).unwrap();
-        assert_eq!(order, vectors["gf16"]["order_of_2"].as_u64().unwrap());
-        for power in vectors["gf16"]["powers_of_2"].as_array().unwrap() {
-            let exponent = usize::try_from(power["e"].as_u64().unwrap()).unwrap();
-            assert_eq!(
-                u64::from(powers[exponent % 65535]),
-                power["v"].as_u64().unwrap()
-            );
-        }
-    }
+    use super::*;
 
     #[test]
     fn every_element_but_zero_has_an_inverse() {

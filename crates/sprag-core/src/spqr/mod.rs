@@ -48,8 +48,6 @@ mod secret;
 mod skipped;
 mod state;
 mod stored;
-#[cfg(test)]
-mod vectors;
 
 pub use error::Error;
 pub use secret::MessageKey;

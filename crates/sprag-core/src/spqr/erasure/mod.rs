@@ -48,11 +48,9 @@ fn data_of(row: &Row) -> [u8; CHUNK] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use proptest::{prelude::*, sample::subsequence};
 
-    use super::{super::vectors, *};
+    use super::*;
 
     fn chunks<const N: usize>(message: &[[u8; CHUNK]; N], count: usize) -> Vec<Chunk> {
         let mut encoder = Encoder::new(message);
@@ -86,38 +84,6 @@ mod tests {
         any_subset_decodes::<5>();
         any_subset_decodes::<30>();
         any_subset_decodes::<36>();
-    }
-
-    #[test]
-    fn the_worked_example() {
-        let recorded = &vectors::units()["erasure_tiny"];
-        let message = vectors::bytes(&recorded["message"]);
-        let message = message.as_chunks().0.first_chunk::<3>().unwrap();
-        let chunks = chunks(message, 259);
-        for (index, chunk) in chunks[..3].iter().enumerate() {
-            assert_eq!(chunk.data, message[index]);
-        }
-        for index in [3, 4, 258] {
-            let data = vectors::bytes(&recorded[format!("chunk{index}")]);
-            assert_eq!(chunks[index].data.to_vec(), data);
-        }
-        for lane in [0, 15] {
-            let encoder = |count| {
-                let mut encoder = Encoder::new(message);
-                for _ in 0..count {
-                    encoder.next_chunk();
-                }
-                let lane = &encoder.lanes()[6 * lane..][..6];
-                lane.chunks(2)
-                    .map(|number| u16::from_be_bytes([number[0], number[1]]))
-                    .collect::<Vec<_>>()
-            };
-            let numbers = |name: &str| -> Vec<u16> {
-                serde_json::from_value(recorded[format!("lane{lane}_{name}")].clone()).unwrap()
-            };
-            assert_eq!(encoder(3), numbers("points"));
-            assert_eq!(encoder(4), numbers("coefficients"));
-        }
     }
 
     #[test]

@@ -198,40 +198,7 @@ impl Record for StoredDecoder<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::{
-        super::{
-            super::vectors::{self, bytes, is},
-            writer::Writer,
-        },
-        *,
-    };
-
-    fn encoded(record: &impl Record) -> Vec<u8> {
-        let mut out = Vec::new();
-        record.emit(&mut Writer(&mut out));
-        assert_eq!(out.len(), record.encoded_len());
-        out
-    }
-
-    fn stored_encoder<const N: usize>(encoder: &Encoder<N>) -> Vec<u8> {
-        let stored = encoded(&StoredEncoder::from(encoder));
-        let mut fields = EncoderFields::default();
-        fields.merge(&stored).unwrap();
-        let again = EncoderFields::restore::<N>(Some(fields)).unwrap();
-        assert_eq!(encoded(&StoredEncoder::from(&again)), stored);
-        stored
-    }
-
-    fn stored_decoder<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
-        let stored = encoded(&StoredDecoder::from(decoder));
-        let mut fields = DecoderFields::default();
-        fields.merge(&stored).unwrap();
-        let again = DecoderFields::restore::<N>(Some(fields)).unwrap();
-        assert_eq!(encoded(&StoredDecoder::from(&again)), stored);
-        stored
-    }
+    use super::*;
 
     /// Sixteen times the same lane.
     fn decoder_with(lane: &[u8], elements: u32) -> Result<Decoder<3>, Error> {
@@ -242,56 +209,6 @@ mod tests {
             lanes,
             complete: false,
         }))
-    }
-
-    fn assert_recorded<const N: usize>() {
-        let vectors = vectors::units();
-        let recorded = vectors["erasure"].as_array().unwrap();
-        let recorded = recorded.iter().find(|case| case["len"] == 32 * N).unwrap();
-        let message = bytes(&recorded["message"]);
-        let message = message.as_chunks().0.first_chunk::<N>().unwrap();
-
-        let mut encoder = Encoder::new(message);
-        assert!(is(&recorded["encoder_fresh"], &stored_encoder(&encoder)));
-        for chunk in recorded["chunks"].as_array().unwrap() {
-            let index = chunk["index"].as_u64().unwrap();
-            let lanes: Vec<_> = encoder.lanes().chunks(2 * N).collect();
-            let lanes = lanes.first_chunk().unwrap();
-            let start = u32::try_from(index).unwrap();
-            let mut at = Encoder::<N>::restore(start, Form::Points, lanes).unwrap();
-            let made = at.next_chunk();
-            assert_eq!(u64::from(made.index), index);
-            assert_eq!(made.data.to_vec(), bytes(&chunk["data"]), "{index}");
-        }
-
-        let mut chunks = Vec::new();
-        while encoder.next_index() <= u32::try_from(N).unwrap() {
-            chunks.push(encoder.next_chunk());
-        }
-        let changed = stored_encoder(&encoder);
-        assert!(is(&recorded["encoder_after_n_plus_1"], &changed));
-        while chunks.len() < 2 * N {
-            chunks.push(encoder.next_chunk());
-        }
-
-        let mut decoder = Decoder::<N>::new();
-        assert!(is(&recorded["decoder_fresh"], &stored_decoder(&decoder)));
-        for chunk in chunks.iter().skip(1).step_by(2) {
-            assert!(decoder.message().is_none());
-            decoder.add(chunk);
-        }
-        let full = stored_decoder(&decoder);
-        assert!(is(&recorded["decoder_after_odd_chunks"], &full));
-        assert_eq!(&decoder.message().unwrap(), message);
-    }
-
-    #[test]
-    fn coders_are_those_recorded() {
-        assert_recorded::<1>();
-        assert_recorded::<3>();
-        assert_recorded::<5>();
-        assert_recorded::<30>();
-        assert_recorded::<36>();
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn encoded_len(state: &Active) -> usize {
 }
 
 /// A chain alone, as it is stored.
-#[cfg(any(test, feature = "hazmat"))]
+#[cfg(feature = "hazmat")]
 pub(super) fn encode_chain(chain: &Chain) -> Vec<u8> {
     encode_alone(chain)
 }
@@ -71,7 +71,7 @@ pub(super) fn encode_decoder<const N: usize>(decoder: &Decoder<N>) -> Vec<u8> {
     encode_alone(&StoredDecoder::from(decoder))
 }
 
-#[cfg(any(test, feature = "hazmat"))]
+#[cfg(feature = "hazmat")]
 fn encode_alone(record: &impl Record) -> Vec<u8> {
     let mut stored = Vec::with_capacity(record.encoded_len());
     record.emit(&mut Writer(&mut stored));
