@@ -12,6 +12,7 @@
 //! Every commit expects the header as it was read, so that whoever changes it (a new epoch) shuts out
 //! writers that do not know yet.
 
+mod cache;
 pub(crate) mod frame;
 mod header;
 pub(crate) mod names;
@@ -22,7 +23,7 @@ mod transaction;
 mod turns;
 pub(crate) mod value;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sprag_core::address::ProtocolAddress;
@@ -30,7 +31,10 @@ use sprag_core::address::ProtocolAddress;
 pub use self::transaction::Transaction;
 pub(crate) use self::{transaction::Slot, turns::Turn};
 
-use self::{header::Header, names::Name, retry::Attempts, turns::Turns, value::Value};
+use self::{
+    cache::Cache, header::Header, names::Name, retry::Attempts, transaction::Reading, turns::Turns,
+    value::Value,
+};
 use crate::{
     Error, StoreError,
     backend::{AccountId, Backend, Kind, RecordKey},
@@ -73,6 +77,8 @@ struct Inner<B> {
     environment: Arc<dyn Environment>,
     header: RwLock<Arc<Header>>,
     turns: Turns,
+    /// Never held across an await.
+    cache: Mutex<Cache>,
 }
 
 impl<B: Backend> DurableStore<B> {
@@ -97,13 +103,14 @@ impl<B: Backend> DurableStore<B> {
                 environment: Arc::new(environment),
                 header: RwLock::new(Arc::new(header)),
                 turns: Turns::default(),
+                cache: Mutex::default(),
             }),
         })
     }
 
     /// Begins an operation of the account `local`. Nothing is read yet.
     pub fn begin(&self, local: &ProtocolAddress) -> Transaction<B> {
-        self.begin_as(self.account_id(local))
+        self.begin_as(self.account_id(local), Reading::Fresh)
     }
 
     /// Runs `step` in a transaction, commits, and only then hands out its result.
@@ -131,7 +138,7 @@ impl<B: Backend> DurableStore<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn accounts(&self) -> Result<Vec<ProtocolAddress>, Error> {
-        let transaction = self.begin_as(AccountId::STORE);
+        let transaction = self.begin_as(AccountId::STORE, Reading::Fresh);
         let accounts = transaction.get("accounts", Name::Accounts, |value| match value {
             Some(Value::Accounts(accounts)) => accounts.clone(),
             _ => Vec::new(),
@@ -153,8 +160,8 @@ impl<B: Backend> DurableStore<B> {
         Ok(self.inner.backend.close().await?)
     }
 
-    pub(crate) fn begin_as(&self, account: AccountId) -> Transaction<B> {
-        Transaction::new(self.clone(), self.header(), account)
+    fn begin_as(&self, account: AccountId, reading: Reading) -> Transaction<B> {
+        Transaction::new(self.clone(), account, reading)
     }
 
     pub(crate) async fn run_as<T, F>(
@@ -166,8 +173,9 @@ impl<B: Backend> DurableStore<B> {
         F: Future<Output = Result<T, Error>>,
     {
         let mut attempts = Attempts::new();
+        let mut reading = Reading::Cached;
         loop {
-            let transaction = Arc::new(self.begin_as(account));
+            let transaction = Arc::new(self.begin_as(account, reading));
             let end = match step(Arc::clone(&transaction)).await {
                 Ok(output) => transaction.finish().await.map(|()| output),
                 Err(error) if retry::stands_by_itself(&error) => return Err(error),
@@ -177,6 +185,7 @@ impl<B: Backend> DurableStore<B> {
                 Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
                 end => return end,
             }
+            reading = Reading::Fresh;
         }
     }
 
@@ -235,6 +244,13 @@ impl<B: Backend> DurableStore<B> {
             **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
         }
         Ok(())
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.inner
+            .cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, account: &AccountId, name: Name<'_>) -> RecordKey {

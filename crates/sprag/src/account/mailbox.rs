@@ -83,6 +83,7 @@ impl<B: Backend> Account<B> {
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
             let id = OutboxId::random(&mut rng);
+            tx.presume_absent(Name::Outbox(id));
             let names = [
                 Name::Session(recipient),
                 Name::Identity(recipient),
@@ -240,6 +241,7 @@ async fn prefetch<B: Backend>(
     id: InboxId,
     message: &CiphertextMessage,
 ) -> Result<(), Error> {
+    tx.presume_absent(Name::Inbox(id));
     let mut names = vec![
         Name::Inbox(id),
         Name::Session(sender),

@@ -9,7 +9,10 @@ use rand_core::CryptoRng;
 use sprag_core::time::Timestamp;
 use tracing::debug;
 
-use super::{DurableStore, frame, header, header::Header, names::Name, unreadable, value::Value};
+use super::{
+    DurableStore, cache::Cached, frame, header, header::Header, names::Name, unreadable,
+    value::Value,
+};
 use crate::{
     Error, StoreError,
     backend::{
@@ -53,8 +56,19 @@ pub struct Transaction<B> {
     store: DurableStore<B>,
     header: Arc<Header>,
     account: AccountId,
+    reading: Reading,
     /// Never held across an await.
     slots: Mutex<HashMap<RecordKey, Slot>>,
+}
+
+/// Where a transaction takes its records from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// From the backend.
+    Fresh,
+    /// From the cache, if they are there. Only for an operation whose result is released after the commit
+    /// or after validation, and that then runs again from fresh reads.
+    Cached,
 }
 
 /// A record that the transaction knows, or its absence.
@@ -63,18 +77,18 @@ pub(crate) struct Slot {
     /// The version that was read; `None` if there was no record.
     found: Option<Version>,
     /// As it is now; `None` if there is no record.
-    value: Option<Value>,
+    value: Option<Arc<Value>>,
     changed: bool,
 }
 
 impl Slot {
     /// The record; `None` if there is none.
     pub(crate) fn value(&self) -> Option<&Value> {
-        self.value.as_ref()
+        self.value.as_deref()
     }
 
     pub(crate) fn put(&mut self, value: Value) {
-        self.value = Some(value);
+        self.value = Some(Arc::new(value));
         self.changed = true;
     }
 
@@ -84,11 +98,12 @@ impl Slot {
 }
 
 impl<B: Backend> Transaction<B> {
-    pub(super) fn new(store: DurableStore<B>, header: Arc<Header>, account: AccountId) -> Self {
+    pub(super) fn new(store: DurableStore<B>, account: AccountId, reading: Reading) -> Self {
         Self {
+            header: store.header(),
             store,
-            header,
             account,
+            reading,
             slots: Mutex::default(),
         }
     }
@@ -122,7 +137,14 @@ impl<B: Backend> Transaction<B> {
 
     pub(super) async fn finish(&self) -> Result<(), Error> {
         let batch = self.batch()?;
-        self.settle(batch).await
+        let written: Vec<_> = batch
+            .puts
+            .iter()
+            .map(|put| (put.key, put.version))
+            .collect();
+        self.settle(batch).await?;
+        self.keep_in_cache(&written);
+        Ok(())
     }
 
     /// Makes sure that all that was read stood at one moment. What was written is not looked at.
@@ -134,10 +156,9 @@ impl<B: Backend> Transaction<B> {
     /// [`Error::Conflict`] if it did not; otherwise what the storage reports.
     pub async fn validate(&self) -> Result<(), Error> {
         let batch = self.expectations()?;
-        if batch.expect.is_empty() {
-            return Ok(());
-        }
-        self.settle(batch).await
+        self.settle(batch).await?;
+        self.keep_in_cache(&[]);
+        Ok(())
     }
 
     /// Looks at the record `name`, `None` if there is none. It is read if it is not known yet.
@@ -162,8 +183,7 @@ impl<B: Backend> Transaction<B> {
         let failed = |error| StoreError::backend(operation, error);
         let bytes = self.name_bytes(name).map_err(failed)?;
         let key = self.key(name, &bytes);
-        let known = self.slots().contains_key(&key);
-        if !known {
+        if !self.knows(&key, &bytes) {
             let records = self.store.backend().read(&[key]).await.map_err(failed)?;
             let record = records.into_iter().next().flatten();
             self.remember(operation, key, name, bytes, record)?;
@@ -208,7 +228,7 @@ impl<B: Backend> Transaction<B> {
         for name in names {
             let bytes = self.name_bytes(*name).map_err(failed)?;
             let key = self.key(*name, &bytes);
-            if !self.slots().contains_key(&key) {
+            if !self.knows(&key, &bytes) {
                 missing.push((key, *name, bytes));
             }
         }
@@ -261,12 +281,49 @@ impl<B: Backend> Transaction<B> {
     /// Looks at all known records of a kind that are there.
     pub(super) fn each_known(&self, kind: Kind, mut look: impl FnMut(&[u8], &Value)) {
         for (key, slot) in self.slots().iter() {
-            if let Some(value) = &slot.value
+            if let Some(value) = slot.value()
                 && key.kind() == kind
             {
                 look(&slot.name, value);
             }
         }
+    }
+
+    /// Takes it that there is no record `name`, without looking, unless one is known. The commit finds out;
+    /// the operation then runs again and looks.
+    pub(crate) fn presume_absent(&self, name: Name<'_>) {
+        let bytes = name.bytes();
+        if self.reading == Reading::Cached && frame::fits(&bytes) {
+            let key = self.key(name, &bytes);
+            self.slots().entry(key).or_insert(Slot {
+                name: bytes,
+                found: None,
+                value: None,
+                changed: false,
+            });
+        }
+    }
+
+    /// Whether a record is known, now if it was not before because the cache has it.
+    fn knows(&self, key: &RecordKey, name: &[u8]) -> bool {
+        let mut slots = self.slots();
+        if slots.contains_key(key) {
+            return true;
+        }
+        if self.reading == Reading::Fresh {
+            return false;
+        }
+        let Some(cached) = self.store.cache().get(key) else {
+            return false;
+        };
+        let slot = Slot {
+            name: name.to_vec(),
+            found: Some(cached.version),
+            value: Some(cached.value),
+            changed: false,
+        };
+        slots.insert(*key, slot);
+        true
     }
 
     /// Keeps what was read. If another call of this transaction was faster, its answer holds.
@@ -288,7 +345,7 @@ impl<B: Backend> Transaction<B> {
                 let payload = frame::open(&record.bytes, &bytes);
                 let value = payload.and_then(|payload| Value::decode(name, payload));
                 let value = value.ok_or_else(|| unreadable(operation, name.kind()))?;
-                (Some(record.version), Some(value))
+                (Some(record.version), Some(Arc::new(value)))
             }
         };
         slot.insert(Slot {
@@ -318,7 +375,7 @@ impl<B: Backend> Transaction<B> {
         let mut rng = generator(self.store.environment())?;
         let mut batch = self.expectations()?;
         for (key, slot) in self.slots().iter().filter(|(_, slot)| slot.changed) {
-            match &slot.value {
+            match slot.value() {
                 Some(value) => {
                     let bytes = frame::close(&slot.name, &value.encode());
                     batch = batch.put(*key, Version::random(&mut rng), bytes);
@@ -331,9 +388,16 @@ impl<B: Backend> Transaction<B> {
     }
 
     async fn settle(&self, batch: Batch) -> Result<(), Error> {
+        if batch.expect.is_empty() {
+            return Ok(());
+        }
         let backend = self.store.backend();
         let operation = batch.operation;
-        match backend.commit(batch).await? {
+        let outcome = backend.commit(batch).await;
+        if !matches!(outcome, Ok(CommitOutcome::Committed)) {
+            self.drop_from_cache();
+        }
+        match outcome? {
             CommitOutcome::Committed => Ok(()),
             CommitOutcome::Conflict => {
                 debug!("somebody else came first");
@@ -346,6 +410,34 @@ impl<B: Backend> Transaction<B> {
                 Err(error) => Err(Error::OutcomeUnknown(error)),
             },
         }
+    }
+
+    /// What was read stands, and what was written is there.
+    fn keep_in_cache(&self, written: &[(RecordKey, Version)]) {
+        let slots = self.slots();
+        let mut cache = self.store.cache();
+        for (key, slot) in slots.iter() {
+            let written = written.iter().find(|(written, _)| written == key);
+            let version = match written {
+                Some((_, version)) => Some(*version),
+                None if slot.changed => None,
+                None => slot.found,
+            };
+            match (version, &slot.value) {
+                (Some(version), Some(value)) => {
+                    let value = Arc::clone(value);
+                    cache.put(*key, Cached { version, value });
+                }
+                _ => cache.forget(key),
+            }
+        }
+    }
+
+    /// What was read may not stand.
+    fn drop_from_cache(&self) {
+        let slots = self.slots();
+        let mut cache = self.store.cache();
+        slots.keys().for_each(|key| cache.forget(key));
     }
 
     fn name_bytes(&self, name: Name<'_>) -> Result<Vec<u8>, BackendError> {
