@@ -174,6 +174,7 @@ macro_rules! backend_suite {
             validations_are_snapshots
             cancelled_commits_are_whole
             cancelled_reads_do_no_harm
+            stalled_calls_hold_up_nobody
             a_checkpoint_keeps_the_records
             a_closed_backend_refuses_everything
         }

@@ -27,7 +27,7 @@
 //!    that cannot tell answers [`CommitOutcome::Unknown`].
 //! 5. **Cancellable.** A future may be dropped at any await: the store stays whole and the handle
 //!    usable. A commit whose future was dropped happens completely or not at all, perhaps later; it
-//!    *may still happen*.
+//!    *may still happen*. A future that is neither polled nor dropped holds up nobody.
 //!
 //! ```
 //! use sprag::backend::{
