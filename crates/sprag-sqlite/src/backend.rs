@@ -9,11 +9,12 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
     Record, RecordKey,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::location::{self, Watch};
 use crate::options::{Location, SqliteOptions};
-use crate::reader::{Queue, ReadJob, Reply, Scan};
+use crate::queue;
+use crate::reader::{ReadJob, Readers, Reply, Scan};
 use crate::writer::{Job, Request, Writer};
 use crate::{open, schema};
 
@@ -23,9 +24,9 @@ use crate::{open, schema};
 /// committed, but only [`close`](Backend::close) tells when its threads have ended and whether the
 /// log could be emptied.
 pub struct SqliteBackend {
-    writer: mpsc::Sender<Job>,
+    writer: queue::Sender<Job>,
     /// None for a store in memory, whose writer also reads.
-    readers: Option<mpsc::Sender<ReadJob>>,
+    readers: Option<queue::Sender<ReadJob>>,
     shared: Arc<Shared>,
 }
 
@@ -48,11 +49,7 @@ impl SqliteBackend {
             .send(job(reply))
             .await
             .map_err(|_| self.shared.gone())?;
-        match answer.await {
-            Ok(answer) => answer.map(Some),
-            Err(_) if self.shared.finished.load(Ordering::SeqCst) => Err(BackendError::Closed),
-            Err(_) => Ok(None),
-        }
+        answer.await.ok().transpose()
     }
 
     /// Has a reader do something, and waits for the answer.
@@ -137,10 +134,10 @@ impl Backend for SqliteBackend {
         self.shared.closed.store(true, Ordering::SeqCst);
         if let Some(readers) = &self.readers {
             // Fails if they were told before.
-            let _ = readers.send(ReadJob::Stop).await;
+            let _ = readers.send_now(ReadJob::Stop);
         }
         let (reply, answer) = oneshot::channel();
-        if self.writer.send(Job::Close(reply)).await.is_err() {
+        if self.writer.send_now(Job::Close(reply)).is_err() {
             return Ok(());
         }
         answer.await.unwrap_or(Ok(()))
@@ -152,8 +149,6 @@ impl Backend for SqliteBackend {
 pub(crate) struct Shared {
     /// The handle takes no further calls.
     closed: AtomicBool,
-    /// The writer has answered everything that it took from its queue.
-    finished: AtomicBool,
     poison: OnceLock<BackendError>,
 }
 
@@ -166,18 +161,14 @@ impl Shared {
     /// Refuses everything from now on.
     pub(crate) fn poison(&self, error: &BackendError) {
         tracing::error!(code = error.code(), %error, "the store must be opened anew");
-        let poison = match error {
+        let poison = match error.clone() {
             BackendError::Moved => BackendError::Moved,
+            BackendError::Io { detail } => BackendError::Poisoned { detail },
             error => BackendError::Poisoned {
                 detail: error.to_string(),
             },
         };
         let _ = self.poison.set(poison);
-    }
-
-    /// Notes that the writer ends in good order.
-    pub(crate) fn finish(&self) {
-        self.finished.store(true, Ordering::SeqCst);
     }
 
     fn check_open(&self) -> Result<(), BackendError> {
@@ -222,17 +213,17 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
     }
     let connection = open::writer(&options)?;
     let shared = Arc::new(Shared::default());
-    let (writer_sender, writer_queue) = mpsc::channel(options.queue_length);
+    let (writer_sender, writer_queue) = queue::bounded(options.queue_length);
     let (mut readers, mut threads, mut watch) = (None, Vec::new(), None);
     if let Location::File(path) = &options.location {
         watch = Some(Watch::new(path)?);
-        let (sender, queue) = mpsc::channel(options.queue_length);
-        let queue = Arc::new(Mutex::new(Queue::new(queue)));
+        let (sender, queue) = queue::bounded(options.queue_length);
+        let queue = Arc::new(Mutex::new(Readers::new(queue)));
         for _ in 0..options.readers {
             let connection = open::reader(path, &options)?;
             let queue = Arc::clone(&queue);
             threads.push(spawn("sprag-sqlite-reader", move || {
-                Queue::serve(&queue, &connection)
+                Readers::serve(&queue, &connection)
             })?);
         }
         readers = Some(sender);

@@ -50,6 +50,7 @@ mod error;
 mod location;
 mod open;
 mod options;
+mod queue;
 mod reader;
 mod schema;
 mod writer;

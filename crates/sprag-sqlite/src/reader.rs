@@ -9,9 +9,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use sprag::backend::{
     AccountId, BackendError, CommitOutcome, Expectation, Kind, Record, RecordKey, Version,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::error::explain;
+use crate::queue::Receiver;
 use crate::schema;
 
 /// Where an answer goes.
@@ -22,6 +23,9 @@ pub(crate) type Page = Vec<(Vec<u8>, Record)>;
 
 /// A page of a scan ends once its records have this many bytes.
 const PAGE_BYTES: usize = 4 << 20;
+
+/// How many jobs a reader takes at once, and does in one snapshot.
+const JOBS_AT_ONCE: usize = 32;
 
 /// Something to read.
 pub(crate) enum ReadJob {
@@ -49,55 +53,65 @@ pub(crate) struct Scan {
     pub(crate) limit: usize,
 }
 
-/// The jobs that wait for a reader.
-pub(crate) struct Queue {
-    jobs: mpsc::Receiver<ReadJob>,
-    stopped: bool,
+/// What the reader threads have in common: the jobs that wait for them.
+pub(crate) struct Readers {
+    jobs: Receiver<ReadJob>,
 }
 
-impl Queue {
-    pub(crate) fn new(jobs: mpsc::Receiver<ReadJob>) -> Self {
-        Self {
-            jobs,
-            stopped: false,
-        }
+impl Readers {
+    pub(crate) fn new(jobs: Receiver<ReadJob>) -> Self {
+        Self { jobs }
     }
 
     /// Does jobs until there are no more. Several threads share the queue: one waits in it, the
     /// others wait for their turn to do so or are at work.
     pub(crate) fn serve(queue: &Mutex<Self>, connection: &Connection) {
         loop {
-            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            match job {
-                Some(job) => job.run(connection),
-                None => return,
+            let jobs = queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if jobs.is_empty() {
+                return;
             }
+            ReadJob::run_all(jobs, connection);
         }
     }
 
-    fn next(&mut self) -> Option<ReadJob> {
-        loop {
-            // Once stopped, do not wait: a caller that is neither polled nor dropped would keep us
-            // here.
-            let job = if self.stopped {
-                self.jobs.try_recv().ok()
-            } else {
-                self.jobs.blocking_recv()
-            };
+    /// Some jobs of those that wait, at least one; none once there will be no more.
+    fn take(&mut self) -> Vec<ReadJob> {
+        let mut jobs = Vec::new();
+        let mut next = self.jobs.wait();
+        while let Some(job) = next {
             match job {
-                Some(ReadJob::Stop) => {
-                    self.jobs.close();
-                    self.stopped = true;
-                }
-                job => return job,
+                ReadJob::Stop => self.jobs.close(),
+                job => jobs.push(job),
             }
+            next = match jobs.len() {
+                0 => self.jobs.wait(),
+                1..JOBS_AT_ONCE => self.jobs.next(),
+                _ => None,
+            };
         }
+        jobs
     }
 }
 
 impl ReadJob {
+    /// Does several jobs in one snapshot, which begins after they were asked for. To begin one
+    /// costs more than many a job: whatever the connection had cached is stale after every commit.
+    pub(crate) fn run_all(jobs: Vec<Self>, connection: &Connection) {
+        let failed = |error| explain("taking a snapshot", &error);
+        match execute(connection, "BEGIN").map_err(failed) {
+            Ok(()) => jobs.into_iter().for_each(|job| job.run(connection)),
+            Err(error) => jobs.into_iter().for_each(|job| job.fail(&error)),
+        }
+        if !connection.is_autocommit()
+            && let Err(error) = execute(connection, "ROLLBACK")
+        {
+            tracing::warn!(%error, "a snapshot could not be ended");
+        }
+    }
+
     /// Does the job, unless nobody waits for it any more.
-    pub(crate) fn run(self, connection: &Connection) {
+    fn run(self, connection: &Connection) {
         match self {
             Self::Records { reply, .. } if reply.is_closed() => {}
             Self::Records { keys, reply } => answer(reply, read(connection, &keys)),
@@ -108,6 +122,15 @@ impl ReadJob {
             Self::Stop => {}
         }
     }
+
+    fn fail(self, error: &BackendError) {
+        match self {
+            Self::Records { reply, .. } => answer(reply, Err(error.clone())),
+            Self::Validation { reply, .. } => answer(reply, Err(error.clone())),
+            Self::Scan { reply, .. } => answer(reply, Err(error.clone())),
+            Self::Stop => {}
+        }
+    }
 }
 
 /// Sends an answer to whoever asked, if they still listen.
@@ -115,15 +138,8 @@ pub(crate) fn answer<T>(reply: Reply<T>, answer: Result<T, BackendError>) {
     let _ = reply.send(answer);
 }
 
-/// All records in one snapshot.
 fn read(connection: &Connection, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-    match keys {
-        // One statement is a snapshot of its own.
-        [key] => Ok(vec![read_one(connection, key)?]),
-        keys => snapshot(connection, || {
-            keys.iter().map(|key| read_one(connection, key)).collect()
-        }),
-    }
+    keys.iter().map(|key| read_one(connection, key)).collect()
 }
 
 fn read_one(connection: &Connection, key: &RecordKey) -> Result<Option<Record>, BackendError> {
@@ -137,20 +153,18 @@ fn read_one(connection: &Connection, key: &RecordKey) -> Result<Option<Record>, 
     found.map_err(failed)?.transpose()
 }
 
-/// Whether all expectations hold, in one snapshot.
+/// Whether all expectations hold.
 fn validate(
     connection: &Connection,
     expect: &[Expectation],
 ) -> Result<CommitOutcome, BackendError> {
-    snapshot(connection, || {
-        for expected in expect {
-            let row = find(connection, &expected.key)?;
-            if row.map(|row| row.version) != expected.version {
-                return Ok(CommitOutcome::Conflict);
-            }
+    for expected in expect {
+        let row = find(connection, &expected.key)?;
+        if row.map(|row| row.version) != expected.version {
+            return Ok(CommitOutcome::Conflict);
         }
-        Ok(CommitOutcome::Committed)
-    })
+    }
+    Ok(CommitOutcome::Committed)
 }
 
 /// The id of a row and the version that it has.
@@ -246,18 +260,4 @@ pub(crate) fn execute(
         .prepare_cached(statement)?
         .execute([])
         .map(|_| ())
-}
-
-/// Does several reads in one transaction, which therefore see the same state.
-fn snapshot<T>(
-    connection: &Connection,
-    reads: impl FnOnce() -> Result<T, BackendError>,
-) -> Result<T, BackendError> {
-    let failed = |error| explain("taking a snapshot", &error);
-    execute(connection, "BEGIN").map_err(failed)?;
-    let result = reads();
-    if !connection.is_autocommit() {
-        execute(connection, "ROLLBACK").map_err(failed)?;
-    }
-    result
 }

@@ -16,11 +16,11 @@ use std::time::{Duration, SystemTime};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, params};
 use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId};
-use tokio::sync::mpsc;
 
 use crate::backend::Shared;
 use crate::error::{explain, leaves_doubt_about_the_disk};
 use crate::location::Watch;
+use crate::queue::Receiver;
 use crate::reader::{ReadJob, Reply, answer, execute, find, prepare};
 use crate::schema;
 
@@ -97,27 +97,14 @@ impl Writer {
     }
 
     /// Does one job after the other until the store is closed or nobody can ask any more.
-    pub(crate) fn run(self, mut queue: mpsc::Receiver<Job>, readers: Vec<JoinHandle<()>>) {
+    pub(crate) fn run(self, mut queue: Receiver<Job>, readers: Vec<JoinHandle<()>>) {
         let mut closing = Vec::new();
         let mut next = None;
-        loop {
-            // Once closing, do not wait: a caller that is neither polled nor dropped would keep us
-            // here.
-            let waiting = closing.is_empty();
-            let take = || {
-                if waiting {
-                    queue.blocking_recv()
-                } else {
-                    queue.try_recv().ok()
-                }
-            };
-            let Some(job) = next.take().or_else(take) else {
-                break;
-            };
+        while let Some(job) = next.take().or_else(|| queue.wait()) {
             match job {
                 Job::Commit(first) => next = self.commit_group(first, &mut queue),
                 Job::Committed(operation, reply) => answer(reply, self.committed(operation)),
-                Job::Read(job) => job.run(&self.connection),
+                Job::Read(job) => ReadJob::run_all(vec![job], &self.connection),
                 Job::Checkpoint(reply) => answer(reply, self.checkpoint()),
                 Job::Close(reply) => {
                     // From here on nobody can ask; what was asked before is still done.
@@ -126,7 +113,6 @@ impl Writer {
                 }
             }
         }
-        self.shared.finish();
         drop(queue);
         for reader in readers {
             // A reader that panicked has nothing left to say.
@@ -136,7 +122,7 @@ impl Writer {
     }
 
     /// Commits a batch, and all others that wait. Gives the first job in the queue that is none.
-    fn commit_group(&self, first: Request, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    fn commit_group(&self, first: Request, queue: &mut Receiver<Job>) -> Option<Job> {
         let mut group = Group::default();
         match self.fill(&mut group, first, queue) {
             Ok(next) => {
@@ -163,7 +149,7 @@ impl Writer {
         &self,
         group: &mut Group,
         first: Request,
-        queue: &mut mpsc::Receiver<Job>,
+        queue: &mut Receiver<Job>,
     ) -> Result<Option<Job>, BackendError> {
         let mut request = first;
         let mut begun = false;
@@ -186,9 +172,9 @@ impl Writer {
             if group.is_full() {
                 return Ok(None);
             }
-            request = match queue.try_recv() {
-                Ok(Job::Commit(request)) => request,
-                other => return Ok(other.ok()),
+            request = match queue.next() {
+                Some(Job::Commit(request)) => request,
+                other => return Ok(other),
             };
         }
     }
@@ -366,11 +352,11 @@ impl Group {
 }
 
 /// Fails the batches that wait. Gives the first job in the queue that is none.
-fn fail_waiting(queue: &mut mpsc::Receiver<Job>, error: &BackendError) -> Option<Job> {
+fn fail_waiting(queue: &mut Receiver<Job>, error: &BackendError) -> Option<Job> {
     loop {
-        match queue.try_recv() {
-            Ok(Job::Commit(request)) => answer(request.reply, Err(error.clone())),
-            other => return other.ok(),
+        match queue.next() {
+            Some(Job::Commit(request)) => answer(request.reply, Err(error.clone())),
+            other => return other,
         }
     }
 }

@@ -140,6 +140,27 @@ async fn what_was_replaced_is_gone_after_a_checkpoint() {
     assert_eq!(found(), 0);
 }
 
+/// To say what became of an operation, the store writes: only then does no crash bring back what a
+/// failed commit left in the log, and only then is what was found there durable.
+#[tokio::test]
+async fn to_resolve_an_operation_is_to_settle_it() {
+    let (_folder, path) = place();
+    let backend = open(&path).await.unwrap();
+    let change = put(1, b"x".to_vec());
+    let _ = backend.commit(change.clone()).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    let commits_seen = || {
+        other
+            .query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    for (operation, expected) in [(change.operation, true), (batch().operation, false)] {
+        let before = commits_seen();
+        assert_eq!(backend.committed(operation).await, Ok(expected));
+        assert_ne!(commits_seen(), before);
+    }
+}
+
 /// The log does not grow without bounds while nobody asks for a checkpoint.
 #[tokio::test]
 async fn the_log_is_moved_into_the_file_now_and_then() {

@@ -8,6 +8,7 @@ use sprag::backend::{AccountId, Kind, RecordKey, Version};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::queue;
 
 type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
 
@@ -15,15 +16,15 @@ type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
 struct Bench {
     connection: Connection,
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Job>,
-    jobs: mpsc::Receiver<Job>,
+    queue: queue::Sender<Job>,
+    jobs: queue::Receiver<Job>,
 }
 
 impl Bench {
     fn new() -> Self {
         let connection = Connection::open_in_memory().unwrap();
         schema::migrate(&connection).unwrap();
-        let (queue, jobs) = mpsc::channel(2 * GROUP_BATCHES);
+        let (queue, jobs) = queue::bounded(2 * GROUP_BATCHES);
         Self {
             connection,
             shared: Arc::default(),
@@ -45,7 +46,7 @@ impl Bench {
     }
 
     fn send(&self, job: Job) {
-        assert!(self.queue.try_send(job).is_ok());
+        assert!(self.queue.send_now(job).is_ok());
     }
 
     /// Has the writer do everything that waits. Gives how many transactions it committed.
