@@ -57,6 +57,7 @@ macro_rules! account_suite {
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
             two_handles_share_one_account
+            a_handle_notices_what_another_one_did
             many_conversations_at_once_get_through
         }
         $crate::__account_contract_tests! { $fixture, broken:

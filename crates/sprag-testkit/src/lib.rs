@@ -1,4 +1,14 @@
-//! Placeholder.
+//! Tests for what others build on [Sprag](sprag), and what tests of Sprag itself need.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`stores`] | contracts for stores that you write yourself, a party over six stores, stores that fail |
+//! | [`backend`] | contracts for backends of the durable store, a backend that fails |
+//! | [`account`] | accounts end to end over any backend |
+//! | [`replay`] | replay of recordings of the protocol |
+//! | [`fuzz`] | what must hold for any bytes at all |
+//!
+//! Contracts panic, and say what is wrong; macros make an ordinary test of each.
 
 pub mod account;
 pub mod backend;

@@ -226,7 +226,7 @@ impl<B: Backend> Account<B> {
     /// `untrusted-identity`: the bundle's identity is not the one known;
     /// [`approve_identity`](Self::approve_identity) if the user agrees. `invalid-signature` or
     /// another [`Error::Protocol`]: the bundle is not fit. Otherwise what the storage reports.
-    #[tracing::instrument(level = "debug", skip_all, err(level = "debug", Display))]
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn start_session(
         &self,
         peer: &ProtocolAddress,

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sprag_core::address::ProtocolAddress;
+use tracing::debug;
 
 pub use self::transaction::Transaction;
 pub(crate) use self::{transaction::Slot, turns::Turn};
@@ -178,11 +179,16 @@ impl<B: Backend> DurableStore<B> {
             let transaction = Arc::new(self.begin_as(account, reading));
             let end = match step(Arc::clone(&transaction)).await {
                 Ok(output) => transaction.finish().await.map(|()| output),
-                Err(error) if retry::stands_by_itself(&error) => return Err(error),
+                Err(error) if retry::stands_by_itself(&error) => Err(error),
                 Err(error) => transaction.validate().await.and(Err(error)),
             };
             match end {
                 Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                Err(error) => {
+                    // Not the error itself: it may name a peer.
+                    debug!(code = error.code(), "the operation failed");
+                    return Err(error);
+                }
                 end => return end,
             }
             reading = Reading::Fresh;

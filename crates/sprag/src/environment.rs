@@ -16,12 +16,12 @@ pub trait Environment: Send + Sync + 'static {
     /// The time now. It may jump; nothing but the age of a session depends on it.
     fn now(&self) -> Timestamp;
 
-    /// 32 random bytes, never the same twice. Everything that one attempt at one step draws is made from
-    /// them, so whoever can guess them can read its messages.
+    /// Fills in 32 random bytes, never the same twice. Everything that one attempt at one step draws is made
+    /// from them, so whoever can guess them can read its messages.
     ///
     /// # Errors
     /// [`Error::NoRandomness`].
-    fn seed(&self) -> Result<Zeroizing<[u8; 32]>, Error>;
+    fn seed(&self, seed: &mut [u8; 32]) -> Result<(), Error>;
 }
 
 /// The system's clock and its random source.
@@ -33,16 +33,14 @@ impl Environment for System {
         SystemTime::now().into()
     }
 
-    fn seed(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
-        let mut seed = Zeroizing::new([0; 32]);
-        SysRng
-            .try_fill_bytes(&mut *seed)
-            .map_err(|_| Error::NoRandomness)?;
-        Ok(seed)
+    fn seed(&self, seed: &mut [u8; 32]) -> Result<(), Error> {
+        SysRng.try_fill_bytes(seed).map_err(|_| Error::NoRandomness)
     }
 }
 
 /// The generator of one attempt at one step: wiped when it is dropped.
 pub(crate) fn generator(environment: &dyn Environment) -> Result<ChaCha20Rng, Error> {
-    Ok(ChaCha20Rng::from_seed(*environment.seed()?))
+    let mut seed = Zeroizing::new([0; 32]);
+    environment.seed(&mut seed)?;
+    Ok(ChaCha20Rng::from_seed(*seed))
 }

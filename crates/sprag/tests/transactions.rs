@@ -624,8 +624,8 @@ mod run {
             fn now(&self) -> Timestamp {
                 Timestamp::from_millis(5)
             }
-            fn seed(&self) -> Result<zeroize::Zeroizing<[u8; 32]>, Error> {
-                System.seed()
+            fn seed(&self, seed: &mut [u8; 32]) -> Result<(), Error> {
+                System.seed(seed)
             }
         }
         struct Dry;
@@ -633,7 +633,7 @@ mod run {
             fn now(&self) -> Timestamp {
                 Timestamp::from_millis(5)
             }
-            fn seed(&self) -> Result<zeroize::Zeroizing<[u8; 32]>, Error> {
+            fn seed(&self, _: &mut [u8; 32]) -> Result<(), Error> {
                 Err(Error::NoRandomness)
             }
         }

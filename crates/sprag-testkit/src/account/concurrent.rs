@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::sample::{party, party_over, read, send, sound, start, store, talk};
+use sprag::SessionStore;
+
+use super::sample::{code, party, party_over, read, send, sound, start, store, talk, try_receive};
 use crate::backend::Fixture;
 
 /// Tasks that send in one conversation at once use different keys: every message is read.
@@ -79,6 +81,39 @@ pub async fn two_handles_share_one_account(fixture: Fixture) {
     }
     talk(&*twin, &bob).await;
     talk(&*alice, &bob).await;
+}
+
+/// What another handle did counts, however recently this one has used the same records.
+pub async fn a_handle_notices_what_another_one_did(fixture: Fixture) {
+    let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
+    let twin = party_over(store(fixture.second().await).await, "alice").await;
+    start(&alice, &bob).await;
+    for _ in 0..2 {
+        talk(&alice, &bob).await;
+        talk(&twin, &bob).await;
+    }
+    // Both hold the session; one of them reads a message that the other one is given again.
+    let envelope = send(&bob, &alice, b"once").await;
+    let first = sound(try_receive(&alice, &bob, &envelope).await, "receiving");
+    let second = sound(try_receive(&twin, &bob, &envelope).await, "receiving");
+    assert_eq!(first, second);
+    assert!(sound(twin.done(first.id).await, "acknowledging"));
+    let again = try_receive(&alice, &bob, &envelope).await;
+    assert_eq!(code(again), "duplicate-message");
+
+    talk(&alice, &bob).await;
+    let other = sound(twin.identity_key().await, "our identity");
+    let approved = twin.approve_identity(bob.address(), &other).await;
+    sound(approved, "approving");
+    let refused = alice.send(bob.address(), b"").await;
+    assert_eq!(code(refused), "untrusted-identity");
+
+    let transaction = twin.store().begin(twin.address());
+    let deleted = transaction.delete_session(bob.address()).await;
+    sound(deleted.map_err(Into::into), "deleting the session");
+    sound(transaction.commit().await, "deleting the session");
+    let refused = alice.send(bob.address(), b"").await;
+    assert_eq!(code(refused), "no-session");
 }
 
 /// Conversations that have nothing to do with each other do not stop each other.

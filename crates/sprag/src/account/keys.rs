@@ -31,7 +31,7 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// What the storage reports.
-    #[tracing::instrument(level = "debug", skip_all, err(level = "debug", Display))]
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn bundle(&self) -> Result<PreKeyBundle, Error> {
         let _turn = self.store.turn(&self.id, Name::Publication).await;
         self.run(|tx| async move { self.make_bundle(&tx).await })

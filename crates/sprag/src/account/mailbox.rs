@@ -73,7 +73,7 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the identity in the
     /// session is no longer the approved one. Otherwise what the storage reports.
-    #[tracing::instrument(level = "debug", skip_all, err(level = "debug", Display))]
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
         &self,
         recipient: &ProtocolAddress,
@@ -119,7 +119,7 @@ impl<B: Backend> Account<B> {
     /// [`Error::Protocol`]: it cannot be decrypted. `untrusted-identity`: the sender's identity has
     /// changed; give the message again once the user has [approved](Self::approve_identity) it. Otherwise
     /// what the storage reports; give the message again.
-    #[tracing::instrument(level = "debug", skip_all, err(level = "debug", Display))]
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn receive(
         &self,
         sender: &ProtocolAddress,

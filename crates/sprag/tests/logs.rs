@@ -1,0 +1,92 @@
+//! What goes to the log: no secret, no plaintext, and no peer's name.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    fmt::{Debug, Write},
+    sync::{Arc, Mutex},
+};
+
+use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
+/// Takes everything down.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<String>>);
+
+struct Writer<'a>(&'a mut String);
+
+impl Visit for Writer<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("sprag")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut text = self.0.lock().unwrap();
+        write!(text, "\n{}", span.metadata().name()).unwrap();
+        span.record(&mut Writer(&mut text));
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut Writer(&mut self.0.lock().unwrap()));
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = self.0.lock().unwrap();
+        text.push('\n');
+        event.record(&mut Writer(&mut text));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn logs_name_nobody_and_hold_no_secret() {
+    let listener = Listener::default();
+    let _guard = tracing::subscriber::set_default(listener.clone());
+
+    let backend = FaultyBackend::new(MemoryBackend::new());
+    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let account = async |name| {
+        let address = ProtocolAddress::new(name, 1).unwrap();
+        Account::create(store.clone(), address).await.unwrap()
+    };
+    let (alice, bob) = (account("alice-x7").await, account("bob-x7").await);
+    assert!(alice.send(bob.address(), b"plaintext-x7").await.is_err());
+    let bundle = bob.bundle().await.unwrap();
+    alice.start_session(bob.address(), &bundle).await.unwrap();
+    backend.inject(Call::Commit, 1, Fault::Conflict);
+    let envelope = alice.send(bob.address(), b"plaintext-x7").await.unwrap();
+    let (message_type, bytes) = (envelope.message_type, &envelope.bytes);
+    let received = bob.receive(alice.address(), message_type, bytes).await;
+    let delivery = received.unwrap();
+    bob.done(delivery.id).await.unwrap();
+    let again = bob.receive(alice.address(), message_type, bytes).await;
+    assert_eq!(again.unwrap_err().code(), "duplicate-message");
+
+    let log = listener.0.lock().unwrap();
+    for expected in [
+        "send",
+        "receive",
+        "no-session",
+        "duplicate-message",
+        "first",
+    ] {
+        assert!(log.contains(expected), "{expected} is missing from: {log}");
+    }
+    assert!(!log.contains("x7"), "{log}");
+    assert!(!format!("{delivery:?}").contains("plaintext-x7"));
+}
