@@ -81,7 +81,7 @@ fn bases(bases: &Value, report: &mut Report) {
                 "36" => rows(&lagrange_basis::<36>()),
                 _ => return Err("no such basis".into()),
             };
-            same("basis", &rows, expected)
+            same("basis", rows.to_string(), expected.to_string())
         });
     }
 }
@@ -111,8 +111,8 @@ fn worked_example(example: &Value, report: &mut Report) {
             }
             for lane in [0, 15] {
                 let name = format!("lane{lane}_{form}");
-                let numbers = Value::from(encoder.lanes()[lane].as_slice());
-                same(&name, &numbers, example.field(&name)?)?;
+                let numbers = Value::from(encoder.lanes()[lane].as_slice()).to_string();
+                same(&name, numbers, example.field(&name)?.to_string())?;
             }
             Ok(())
         });
@@ -152,11 +152,12 @@ fn coders<const N: usize>(case: &Value) -> Outcome {
     let mut decoder = Decoder::<N>::new();
     same_value(case, "decoder_fresh", &decoder.stored())?;
     for chunk in chunks.into_iter().skip(1).step_by(2) {
-        same("too few chunks", decoder.message(), None)?;
+        same("complete too early", decoder.message().is_some(), false)?;
         decoder.add(chunk);
     }
     same_value(case, "decoder_after_odd_chunks", &decoder.stored())?;
-    same("message", decoder.message(), Some(message))
+    let decoded = decoder.message().ok_or("no message from N chunks")?;
+    same_bytes("message", decoded.as_flattened(), message.as_flattened())
 }
 
 fn authenticator(recorded: &Value, report: &mut Report) {
