@@ -69,7 +69,9 @@ impl Database {
             connection: Arc::new(tokio::sync::Mutex::new(connection)),
         })
     }
+}
 
+impl Database {
     /// The six stores in one transaction. Nothing is stored until [`MyStores::commit`].
     pub async fn begin(&self) -> Result<MyStores, StoreError> {
         let stores = self.stores().await;
@@ -105,7 +107,22 @@ impl MyStores {
     pub fn commit(self) -> Result<(), StoreError> {
         self.execute("commit", "COMMIT", []).map(drop)
     }
+}
 
+/// What was not committed is forgotten.
+impl Drop for MyStores {
+    fn drop(&mut self) {
+        let connection = self
+            .connection
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+impl MyStores {
     /// Runs a statement, and says how many rows it changed.
     pub(crate) fn execute(
         &self,
@@ -160,19 +177,6 @@ impl MyStores {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|error| StoreError::new(call, error))
-    }
-}
-
-/// What was not committed is forgotten.
-impl Drop for MyStores {
-    fn drop(&mut self) {
-        let connection = self
-            .connection
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
     }
 }
 

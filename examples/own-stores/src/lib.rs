@@ -1,4 +1,4 @@
-//! The six stores of Sprag over a SQLite database of one's own. `docs/guide/own-stores.md` explains
+//! The six stores of Sprag over an SQLite database of one's own. `docs/guide/own-stores.md` explains
 //! every line of this package, and a test keeps the two the same.
 
 mod database;

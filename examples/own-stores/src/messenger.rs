@@ -81,7 +81,9 @@ impl Messenger {
         stores.commit()?;
         Ok(bundle)
     }
+}
 
+impl Messenger {
     /// Starts a session with `peer` from its bundle.
     pub async fn start(&self, peer: &ProtocolAddress, bundle: &PreKeyBundle) -> Result<(), Error> {
         let stores = self.database.begin().await?;
@@ -106,6 +108,20 @@ impl Messenger {
         Ok(message)
     }
 
+    /// Trusts `identity` as that of `peer` from now on, because the user said so.
+    pub async fn approve(
+        &self,
+        peer: &ProtocolAddress,
+        identity: &IdentityKey,
+    ) -> Result<(), Error> {
+        let stores = self.database.begin().await?;
+        stores.save_identity(peer, identity).await?;
+        stores.commit()?;
+        Ok(())
+    }
+}
+
+impl Messenger {
     /// Decrypts a message from `peer`. Until [`done`](Self::done), the same message gives the same plaintext.
     pub async fn receive(
         &self,
@@ -126,18 +142,6 @@ impl Messenger {
         stores.keep_waiting(peer, message, &plaintext)?;
         stores.commit()?;
         Ok(plaintext)
-    }
-
-    /// Trusts `identity` as that of `peer` from now on, because the user said so.
-    pub async fn approve(
-        &self,
-        peer: &ProtocolAddress,
-        identity: &IdentityKey,
-    ) -> Result<(), Error> {
-        let stores = self.database.begin().await?;
-        stores.save_identity(peer, identity).await?;
-        stores.commit()?;
-        Ok(())
     }
 
     /// The plaintext of `message` is safe elsewhere: forget it.
