@@ -2,7 +2,7 @@
 //! 01 section 8.
 
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::FixedOutput};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -24,10 +24,12 @@ pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-/// The MAC of what `mac` was given and `rest`.
+/// The MAC of what `mac` was given and `rest`, straight into memory that erases itself.
 pub(crate) fn finish(mut mac: Hmac<Sha256>, rest: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut output = Zeroizing::new([0; 32]);
     mac.update(rest);
-    Zeroizing::new(mac.finalize().into_bytes().into())
+    mac.finalize_into((&mut *output).into());
+    output
 }
 
 /// HMAC-SHA-256 over the joined parts.
