@@ -1,0 +1,88 @@
+//! The contests once more, for their ratios: `cargo bench -p sprag-benches --bench ratios [-- WORK...]`.
+//!
+//! Who takes part runs in short turns, so that all meet the same machine, and each turn of another is compared with ours
+//! beside it. The best turns tell what the work takes when nothing else disturbs it.
+
+#![allow(missing_docs, clippy::print_stdout)]
+
+use std::{env, time::Duration};
+
+use sprag_benches::contest::{self, Contest, Runner};
+
+const ROUNDS: usize = 101;
+
+/// Of one turn, about.
+const LENGTH: Duration = Duration::from_millis(8);
+
+fn main() {
+    let wanted: Vec<_> = env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    println!("| work | who | median | best | times ours: median | best |");
+    println!("|---|---|---|---|---|---|");
+    for contest in contest::in_memory() {
+        if wanted.is_empty() || wanted.iter().any(|word| contest.what.contains(word)) {
+            hold(&contest);
+        }
+    }
+}
+
+/// Holds a contest and prints its rows.
+fn hold(contest: &Contest) {
+    let entries = contest.entries.iter();
+    let mut turns: Vec<_> = entries.map(|entry| Turns::new(entry.prepare())).collect();
+    for _ in 0..ROUNDS {
+        turns.iter_mut().for_each(Turns::take);
+    }
+    let ours = &turns[0];
+    for (entry, them) in contest.entries.iter().zip(&turns) {
+        let ratios = them.taken.iter().zip(&ours.taken);
+        println!(
+            "| {} | {} | {:.1} us | {:.1} us | {:.2} | {:.2} |",
+            contest.what,
+            entry.who,
+            median(them.taken.iter().copied()),
+            best(&them.taken),
+            median(ratios.map(|(them, us)| them / us)),
+            best(&them.taken) / best(&ours.taken),
+        );
+    }
+}
+
+struct Turns {
+    runner: Runner,
+    times: u64,
+    /// Microseconds that one piece of work took in each turn.
+    taken: Vec<f64>,
+}
+
+impl Turns {
+    fn new(mut runner: Runner) -> Self {
+        let mut times = 1;
+        while runner(times) < LENGTH / 2 {
+            times *= 2;
+        }
+        Self {
+            runner,
+            times,
+            taken: Vec::new(),
+        }
+    }
+
+    fn take(&mut self) {
+        let took = (self.runner)(self.times);
+        self.taken
+            .push(took.as_secs_f64() * 1e6 / self.times as f64);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn best(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}

@@ -1,0 +1,19 @@
+//! What the benchmarks run: the same work, done by Sprag and by others.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`contest`] | one piece of work and those who do it |
+//! | [`conversation`] | Sprag between two parties, over its in-memory stores |
+//! | [`ours`] | the pieces of work, done by Sprag |
+//! | [`olm`] | the same by vodozemac: Olm, without post-quantum parts |
+//! | [`official`] | the same by the official libsignal client for Node.js |
+//!
+//! Everything here measures and nothing is meant to be used, so whatever goes wrong panics.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
+
+pub mod contest;
+pub mod conversation;
+pub mod official;
+pub mod olm;
+pub mod ours;
