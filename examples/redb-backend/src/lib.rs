@@ -1,4 +1,4 @@
-//! An example: a [`Backend`] over [redb](::redb), an embedded key-value store in pure Rust.
+//! An example: a [`Backend`] over redb, an embedded key-value store in pure Rust.
 //!
 //! It shows how little the waist asks of a store: ordered keys, a snapshot to read from, and one
 //! transaction that writes. It is sound (it passes the same suite as our own backends, see

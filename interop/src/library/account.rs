@@ -17,7 +17,6 @@ use sprag::{
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 use super::{
     ledger::Ledger,
@@ -327,7 +326,7 @@ impl Environment for Clock {
         Timestamp::from_millis(self.0.load(Ordering::Relaxed))
     }
 
-    fn seed(&self) -> Result<Zeroizing<[u8; 32]>, Error> {
-        System.seed()
+    fn seed(&self, seed: &mut [u8; 32]) -> Result<(), Error> {
+        System.seed(seed)
     }
 }
