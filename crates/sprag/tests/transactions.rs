@@ -338,6 +338,23 @@ mod reads {
         assert_eq!(setup.begin().load_identity(&bob).await.unwrap(), None);
     }
 
+    /// However recently this handle used the same records.
+    #[tokio::test]
+    async fn of_a_transaction_that_was_begun_come_from_the_storage() {
+        let setup = Setup::new().await;
+        let (bob, old, new) = (&address("bob", 1), identity_key(), identity_key());
+        let save =
+            |tx: Arc<Transaction<Faulty>>| async move { Ok(tx.save_identity(bob, &old).await?) };
+        setup.store.run(&setup.alice, save).await.unwrap();
+        setup.learn(bob, &new).await;
+        let loaded = setup.begin().load_identity(bob).await;
+        assert_eq!(loaded.unwrap(), Some(new));
+        // An operation that is run may begin with what it remembers, but does not end with it.
+        let load = |tx: Arc<Transaction<Faulty>>| async move { Ok(tx.load_identity(bob).await?) };
+        let loaded = setup.store.run(&setup.alice, load).await;
+        assert_eq!(loaded.unwrap(), Some(new));
+    }
+
     #[tokio::test]
     async fn report_what_the_backend_reports() {
         let setup = Setup::new().await;

@@ -393,11 +393,7 @@ impl<B: Backend> Transaction<B> {
         }
         let backend = self.store.backend();
         let operation = batch.operation;
-        let outcome = backend.commit(batch).await;
-        if !matches!(outcome, Ok(CommitOutcome::Committed)) {
-            self.drop_from_cache();
-        }
-        match outcome? {
+        match backend.commit(batch).await? {
             CommitOutcome::Committed => Ok(()),
             CommitOutcome::Conflict => {
                 debug!("somebody else came first");
@@ -431,13 +427,6 @@ impl<B: Backend> Transaction<B> {
                 _ => cache.forget(key),
             }
         }
-    }
-
-    /// What was read may not stand.
-    fn drop_from_cache(&self) {
-        let slots = self.slots();
-        let mut cache = self.store.cache();
-        slots.keys().for_each(|key| cache.forget(key));
     }
 
     fn name_bytes(&self, name: Name<'_>) -> Result<Vec<u8>, BackendError> {
