@@ -2,19 +2,8 @@
 
 #![allow(missing_docs)]
 
-use criterion::Criterion;
-use sprag_benches::contest;
+use sprag_benches::{contest, measure::measure};
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
-    for contest in contest::in_memory() {
-        let mut group = criterion.benchmark_group(contest.what);
-        for entry in contest.entries {
-            group.bench_function(entry.who, |bencher| {
-                bencher.iter_custom(entry.prepare());
-            });
-        }
-        group.finish();
-    }
-    criterion.final_summary();
+    measure(contest::in_memory());
 }

@@ -9,11 +9,6 @@ use std::{env, time::Duration};
 
 use sprag_benches::contest::{self, Contest, Runner};
 
-const ROUNDS: usize = 101;
-
-/// Of one turn, about.
-const LENGTH: Duration = Duration::from_millis(8);
-
 fn main() {
     let wanted: Vec<_> = env::args()
         .skip(1)
@@ -21,7 +16,8 @@ fn main() {
         .collect();
     println!("| work | who | median | best | times ours: median | best |");
     println!("|---|---|---|---|---|---|");
-    for contest in contest::in_memory() {
+    let contests = contest::in_memory().into_iter().chain(contest::in_sqlite());
+    for contest in contests {
         if wanted.is_empty() || wanted.iter().any(|word| contest.what.contains(word)) {
             hold(&contest);
         }
@@ -31,8 +27,10 @@ fn main() {
 /// Holds a contest and prints its rows.
 fn hold(contest: &Contest) {
     let entries = contest.entries.iter();
-    let mut turns: Vec<_> = entries.map(|entry| Turns::new(entry.prepare())).collect();
-    for _ in 0..ROUNDS {
+    let mut turns: Vec<_> = entries
+        .map(|entry| Turns::new(entry.prepare(), contest.turn))
+        .collect();
+    for _ in 0..contest.rounds {
         turns.iter_mut().for_each(Turns::take);
     }
     let ours = &turns[0];
@@ -58,9 +56,9 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(mut runner: Runner) -> Self {
+    fn new(mut runner: Runner, length: Duration) -> Self {
         let mut times = 1;
-        while runner(times) < LENGTH / 2 {
+        while runner(times) < length / 2 {
             times *= 2;
         }
         Self {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{official, olm, ours};
+use tokio::runtime::Builder;
+
+use crate::{disk, naive, official, olm, ours, sqlite};
 
 /// Does a piece of work so many times, and says how long that took. What has to be made ready for it
 /// is not counted.
@@ -33,6 +35,10 @@ pub struct Contest {
     pub what: &'static str,
     /// Who does it.
     pub entries: Vec<Entry>,
+    /// How long a turn must be to mean something.
+    pub turn: Duration,
+    /// How many turns each has.
+    pub rounds: usize,
 }
 
 /// Everything that is measured in memory, with messages of 100 bytes.
@@ -61,7 +67,42 @@ fn contest(
     if official::is_installed() {
         entries.push(Entry::new("npm client", move || official::runner(what)));
     }
-    Contest { what, entries }
+    Contest {
+        what,
+        entries,
+        turn: Duration::from_millis(8),
+        rounds: 101,
+    }
+}
+
+/// Conversations that are kept in SQLite. The work is one message of a ping-pong, encrypted here and
+/// decrypted there, where both sides keep what changes.
+pub fn in_sqlite() -> Vec<Contest> {
+    vec![
+        conversations(1, "SQLite, one conversation"),
+        conversations(64, "SQLite, 64 conversations"),
+        conversations(512, "SQLite, 512 conversations"),
+    ]
+}
+
+fn conversations(count: usize, what: &'static str) -> Contest {
+    let naive = |synchronous| move || naive::ping_pong(count, synchronous);
+    let entries = vec![
+        Entry::new("sprag", move || sqlite::ping_pong(count)),
+        Entry::new("sprag, sessions only", move || {
+            sqlite::ping_pong_of_sessions(count)
+        }),
+        Entry::new("sprag in memory", move || ours::ping_pong_at_once(count)),
+        Entry::new("naive store, FULL", naive("FULL")),
+        Entry::new("naive store, NORMAL", naive("NORMAL")),
+        Entry::new("two commits of a row", disk::two_commits),
+    ];
+    Contest {
+        what,
+        entries,
+        turn: Duration::from_millis(200),
+        rounds: 11,
+    }
 }
 
 /// How long `work` takes.
@@ -69,6 +110,33 @@ pub fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
+}
+
+/// Lets each of `all` do its share of the work, all at once on two threads; `work` does so much of it and
+/// gives back who did it.
+pub fn at_once<T, F>(mut all: Vec<T>, work: fn(T, u64) -> F) -> Runner
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    Box::new(move |times| {
+        let share = times.div_ceil(all.len() as u64);
+        let start = Instant::now();
+        let tasks: Vec<_> = all
+            .drain(..)
+            .map(|one| runtime.spawn(work(one, share)))
+            .collect();
+        for task in tasks {
+            all.push(runtime.block_on(task).unwrap());
+        }
+        start
+            .elapsed()
+            .mul_f64(times as f64 / (share * all.len() as u64) as f64)
+    })
 }
 
 /// Cuts `times` into batches, does each and adds up the time they took.

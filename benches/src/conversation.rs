@@ -41,7 +41,8 @@ pub struct Party {
     pub address: ProtocolAddress,
     /// Its generator, which is not the system's so that the system is not measured.
     pub rng: StdRng,
-    identity: IdentityKeyPair,
+    /// Its identity.
+    pub identity: IdentityKeyPair,
     sessions: InMemorySessionStore,
     identities: InMemoryIdentityKeyStore,
     pre_keys: InMemoryPreKeyStore,
@@ -187,6 +188,8 @@ pub struct Conversation {
     pub alice: Party,
     /// Who was there.
     pub bob: Party,
+    /// How many messages of a ping-pong there were.
+    messages: u64,
 }
 
 impl Conversation {
@@ -197,9 +200,34 @@ impl Conversation {
         let keys = bob.keys();
         bob.keep_keys(&keys);
         alice.start(&bob.address, &bob.bundle(&keys));
-        let mut conversation = Self { alice, bob };
+        let mut conversation = Self::of(alice, bob);
         conversation.rounds(ROUNDS);
         conversation
+    }
+
+    fn of(alice: Party, bob: Party) -> Self {
+        Self {
+            alice,
+            bob,
+            messages: 0,
+        }
+    }
+
+    /// Another conversation that begins where a snapshot was taken, Bob having received last.
+    pub fn starting_at(snapshot: &Snapshot) -> Self {
+        let mut conversation = Self::of(Party::new("alice"), Party::new("bob"));
+        conversation.go_to(snapshot);
+        conversation.messages = 1;
+        conversation
+    }
+
+    /// The next message of a ping-pong.
+    pub fn message(&mut self) {
+        match self.messages % 2 {
+            0 => self.one_way(),
+            _ => self.answer(),
+        }
+        self.messages += 1;
     }
 
     /// One message each way, so many times.
@@ -258,15 +286,18 @@ impl Conversation {
 }
 
 /// The records of both sides.
+#[derive(Clone)]
 pub struct Snapshot {
-    alice: SessionRecord,
-    bob: SessionRecord,
+    /// Alice's.
+    pub alice: SessionRecord,
+    /// Bob's.
+    pub bob: SessionRecord,
 }
 
-/// The outcome of a future over in-memory stores, which never waits.
-fn ready<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
+/// The outcome of a future over stores that never wait.
+pub(crate) fn ready<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome.unwrap(),
-        Poll::Pending => panic!("stores in memory never wait"),
+        Poll::Pending => panic!("these stores never wait"),
     }
 }

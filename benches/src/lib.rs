@@ -3,8 +3,12 @@
 //! | module | about |
 //! |---|---|
 //! | [`contest`] | one piece of work and those who do it |
+//! | [`measure`] | figures of contests |
 //! | [`conversation`] | Sprag between two parties, over its in-memory stores |
 //! | [`ours`] | the pieces of work, done by Sprag |
+//! | [`sqlite`] | the same over accounts in SQLite |
+//! | [`naive`] | the same over a SQLite store as guides show it |
+//! | [`disk`] | what the disk allows |
 //! | [`olm`] | the same by vodozemac: Olm, without post-quantum parts |
 //! | [`official`] | the same by the official libsignal client for Node.js |
 //!
@@ -14,6 +18,10 @@
 
 pub mod contest;
 pub mod conversation;
+pub mod disk;
+pub mod measure;
+pub mod naive;
 pub mod official;
 pub mod olm;
 pub mod ours;
+pub mod sqlite;

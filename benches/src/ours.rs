@@ -1,14 +1,14 @@
 //! What Sprag does, over its in-memory stores.
 
-use std::{hint::black_box, mem, time::Duration};
+use std::{hint::black_box, time::Duration};
 
 use crate::{
-    contest::{Runner, in_batches, timed},
+    contest::{Runner, at_once, in_batches, timed},
     conversation::{Conversation, Envelope, Party, Snapshot},
 };
 
 /// Points of a conversation from which the one-way cases start in turn.
-const SNAPSHOTS: usize = 16;
+pub(crate) const SNAPSHOTS: usize = 16;
 
 /// Messages one way before the next starting point.
 const STREAM: u64 = 100;
@@ -75,16 +75,20 @@ pub fn decrypt() -> Runner {
 /// One message, encrypted here and decrypted there, of which each answers the one before.
 pub fn ping_pong() -> Runner {
     let mut conversation = Conversation::settled();
-    let mut next: fn(&mut Conversation) = Conversation::one_way;
-    let mut after: fn(&mut Conversation) = Conversation::answer;
-    Box::new(move |times| {
-        timed(|| {
-            for _ in 0..times {
-                next(&mut conversation);
-                mem::swap(&mut next, &mut after);
-            }
-        })
-    })
+    Box::new(move |times| timed(|| (0..times).for_each(|_| conversation.message())))
+}
+
+/// The same in so many conversations at once.
+pub fn ping_pong_at_once(count: usize) -> Runner {
+    let snapshots = Conversation::settled().snapshots(SNAPSHOTS);
+    let snapshots = snapshots.iter().cycle().take(count);
+    at_once(
+        snapshots.map(Conversation::starting_at).collect(),
+        |mut conversation, times| async move {
+            (0..times).for_each(|_| conversation.message());
+            conversation
+        },
+    )
 }
 
 /// Decrypt a message that comes after 2000 lost ones.
@@ -132,14 +136,14 @@ pub fn decrypt_with_skipped() -> Runner {
 /// Decrypt messages that come late, from everywhere among 2000 whose keys are held.
 pub fn decrypt_late() -> Runner {
     let mut conversation = Conversation::settled();
-    let Conversation { alice, bob } = &mut conversation;
+    let Conversation { alice, bob, .. } = &mut conversation;
     let late: Vec<Envelope> = (0..SKIPPED).map(|_| alice.send(&bob.address)).collect();
     conversation.one_way();
     let snapshot = conversation.snapshot();
     Box::new(move |times| {
         in_batches(times, STREAM, |count| {
             conversation.go_to(&snapshot);
-            let Conversation { alice, bob } = &mut conversation;
+            let Conversation { alice, bob, .. } = &mut conversation;
             timed(|| {
                 for turn in 0..count as usize {
                     black_box(bob.receive(&alice.address, &late[turn * STRIDE % SKIPPED]));
@@ -156,7 +160,7 @@ pub fn pre_keys() -> Runner {
 }
 
 fn decrypt_stream(conversation: &mut Conversation, count: u64) -> Duration {
-    let Conversation { alice, bob } = conversation;
+    let Conversation { alice, bob, .. } = conversation;
     let envelopes: Vec<Envelope> = (0..count).map(|_| alice.send(&bob.address)).collect();
     timed(|| {
         for envelope in &envelopes {
