@@ -1,13 +1,9 @@
 //! Conversations from the shell: every command a process of its own.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+use std::collections::HashSet;
 
-mod shell;
-
-use std::{collections::HashSet, fs, process::Stdio};
-
+use crate::person::{Shell, pair};
 use serde_json::Value;
-use shell::{Shell, pair};
 
 #[test]
 fn a_conversation() {
@@ -78,27 +74,7 @@ fn every_bundle_has_one_time_keys_of_its_own() {
 fn a_plaintext_that_nobody_saw_is_printed_again() {
     let (alice, bob) = pair();
     let envelope = alice.ok(&["encrypt", "bob.1"], b"keep me");
-    // Nobody reads what the command prints.
-    let mut child = bob.start(&["decrypt", "alice.1"], b"");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_sprag"))
-        .args([
-            "--store",
-            &format!("sqlite:{}", bob.store().display()),
-            "decrypt",
-            "alice.1",
-        ])
-        .stdin(file_with(&bob, &envelope))
-        .stdout(Stdio::from(full))
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(1));
+    bob.run_unprinted(&["decrypt", "alice.1"], &envelope);
 
     let listed = bob.ok(&["inbox", "list", "--json"], b"");
     let listed: Value = serde_json::from_slice(&listed).unwrap();
@@ -143,23 +119,7 @@ fn killed_at_any_moment() {
 #[test]
 fn an_envelope_that_nobody_saw_waits_in_the_outbox() {
     let (alice, bob) = pair();
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_sprag"))
-        .args([
-            "--store",
-            &format!("sqlite:{}", alice.store().display()),
-            "encrypt",
-            "bob.1",
-        ])
-        .stdin(file_with(&alice, b"not lost"))
-        .stdout(Stdio::from(full))
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(1));
+    alice.run_unprinted(&["encrypt", "bob.1"], b"not lost");
     let listed = alice.ok(&["outbox", "list", "--json"], b"");
     let listed: Value = serde_json::from_slice(&listed).unwrap();
     let entry = &listed[0];
@@ -173,10 +133,4 @@ fn an_envelope_that_nobody_saw_waits_in_the_outbox() {
     alice.ok(&["outbox", "sent", id], b"");
     assert_eq!(alice.error(&["outbox", "sent", id], b""), "no-entry");
     assert_eq!(alice.ok(&["outbox", "list"], b""), b"");
-}
-
-fn file_with(shell: &Shell, content: &[u8]) -> fs::File {
-    let path = shell.store().with_extension("input");
-    fs::write(&path, content).unwrap();
-    fs::File::open(path).unwrap()
 }

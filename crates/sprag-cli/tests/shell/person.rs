@@ -1,6 +1,7 @@
 //! Runs the command as a shell would, each account in a folder of its own.
 
 use std::{
+    fs::File,
     io::Write,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -52,6 +53,16 @@ impl Shell {
 
     pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
         self.start(arguments, input).wait_with_output().unwrap()
+    }
+
+    /// Runs a command that cannot print what it is to print, and so fails.
+    #[track_caller]
+    pub(crate) fn run_unprinted(&self, arguments: &[&str], input: &[u8]) {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut child = self.command(arguments).stdout(full).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     }
 
     /// What the command prints when it succeeds.

@@ -1,0 +1,7 @@
+//! The command as a shell runs it: every step a process of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod errors;
+mod messages;
+mod person;
