@@ -82,7 +82,7 @@ impl SessionRecord {
     /// # Errors
     /// [`ProtocolError::InvalidSessionStructure`].
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let stored = Stored::decode(Bytes::copy_from_slice(bytes))
+        let stored = Stored::decode(secret_bytes(bytes.to_vec()))
             .map_err(|_| ProtocolError::InvalidSessionStructure("the record is not readable"))?;
         Ok(Self {
             current: stored.current,
@@ -205,6 +205,11 @@ impl fmt::Debug for SessionRecord {
             .field("archived", &self.previous.len())
             .finish()
     }
+}
+
+/// Shared bytes that are erased when the last of those who share them is dropped.
+fn secret_bytes(bytes: Vec<u8>) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes))
 }
 
 #[derive(Message)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 use subtle::ConstantTimeEq;
 
-use super::{SessionRecord, state::SessionState};
+use super::{SessionRecord, secret_bytes, state::SessionState};
 use crate::error::ProtocolError;
 
 /// How many archived sessions a record keeps.
@@ -19,7 +19,7 @@ impl SessionRecord {
         };
         state.clear_pending();
         self.previous.truncate(MAX_ARCHIVED_SESSIONS - 1);
-        self.previous.insert(0, state.encode_to_vec().into());
+        self.previous.insert(0, secret_bytes(state.encode_to_vec()));
     }
 
     /// Makes `state` current; the session that was is archived.
