@@ -3,6 +3,8 @@
 //! Source: sheet 04 section 8. Every error has a short code that never changes; programs match on
 //! variants, people and other languages on codes. No error carries a secret.
 
+use uuid::Uuid;
+
 use crate::address::ProtocolAddress;
 
 /// A key, or a KEM ciphertext, could not be parsed or used.
@@ -88,13 +90,13 @@ pub enum ProtocolError {
     /// The peer's identity key is not trusted. Ask the user.
     #[error("the identity key of {0} is not trusted")]
     UntrustedIdentity(ProtocolAddress),
-    /// A signature in a bundle is wrong. The bundle is forged or damaged: do not use it.
-    #[error("a signature in the bundle does not verify")]
+    /// A signature in a bundle, or of a group message, is wrong. It is forged or damaged: do not use it.
+    #[error("a signature does not verify")]
     SignatureValidationFailed,
     /// The message is not acceptable; the reason is given where telling it is harmless.
     #[error("invalid {} message: {reason}", kind_name(*.message_type))]
     InvalidMessage {
-        /// The message type's number: 2 or 3.
+        /// The message type's number: 2, 3, 7 or 8.
         message_type: u8,
         /// A fixed text.
         reason: &'static str,
@@ -134,9 +136,78 @@ pub enum ProtocolError {
     /// The message asks for a Kyber pre-key that is not held (any more).
     #[error("no Kyber pre-key with the id that the message names")]
     InvalidKyberPreKeyId,
+    /// There is no sender key for the distribution, or none for the chain that the message names. To
+    /// decrypt, the sender has to distribute its key (again); to encrypt, make a distribution first.
+    #[error("no sender key for the distribution {0}")]
+    NoSenderKey(Uuid),
+    /// The stored sender key cannot be used: it is damaged, or a receiver's where a sender's is needed.
+    #[error("the stored sender key for the distribution {0} is damaged")]
+    InvalidSenderKeySession(Uuid),
+    /// The sender's chain has come to the end of its counter. Renew the sender key.
+    #[error("the sender key for the distribution {0} is used up")]
+    SenderKeyUsedUp(Uuid),
+    /// The message's version is not the one that is needed here.
+    #[error("a message of version {0} does not fit here")]
+    UnrecognizedMessageVersion(u32),
+    /// The sealed message cannot be opened, or its sender's certificate is not valid. The reason is told
+    /// where that is harmless.
+    #[error("invalid sealed-sender message: {0}")]
+    InvalidSealedSenderMessage(&'static str),
+    /// The sealed message's version is not known.
+    #[error("sealed-sender version {0} is not supported")]
+    UnknownSealedSenderVersion(u8),
+    /// The sealed message was sent by this very device. Drop it.
+    #[error("the sealed message was sent by this device itself")]
+    SealedSenderSelfSend,
+    /// The sender's certificate names a server certificate that is not known.
+    #[error("unknown server certificate {0}")]
+    UnknownServerCertificateId(u32),
+    /// The session's registration id of the peer has more than 14 bits, so that it fits in no message for several
+    /// recipients. Start a new session with the peer.
+    #[error("{id} is no registration id for {address}: it has more than 14 bits")]
+    InvalidRegistrationId {
+        /// The peer.
+        address: ProtocolAddress,
+        /// The id in the session.
+        id: u32,
+    },
+    /// A safety number cannot be made or compared.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
     /// The caller's input does not fit together.
     #[error("{0}")]
     InvalidArgument(&'static str),
+}
+
+/// A safety number could not be made, or a scanned code not compared. Source: sheet 08 sections 1 and 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FingerprintError {
+    /// The number of iterations is not from 2 to 1 000 000.
+    #[error("a fingerprint takes 2 to 1000000 iterations, not {0}")]
+    InvalidIterations(u32),
+    /// The two codes are of different versions: one of the two applications is older.
+    #[error("the scanned code is of version {theirs}, ours of version {ours}")]
+    VersionMismatch {
+        /// The scanned code's version.
+        theirs: u32,
+        /// Our own code's version.
+        ours: u32,
+    },
+    /// A code is not readable; the text says whose and what is missing.
+    #[error("the code cannot be read: {0}")]
+    Parsing(&'static str),
+}
+
+impl FingerprintError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidIterations(_) => "invalid-fingerprint-iterations",
+            Self::VersionMismatch { .. } => "fingerprint-version-mismatch",
+            Self::Parsing(_) => "invalid-fingerprint",
+        }
+    }
 }
 
 /// Who has to act on an error.
@@ -179,6 +250,16 @@ impl ProtocolError {
             Self::InvalidPreKeyId => "invalid-pre-key-id",
             Self::InvalidSignedPreKeyId => "invalid-signed-pre-key-id",
             Self::InvalidKyberPreKeyId => "invalid-kyber-pre-key-id",
+            Self::NoSenderKey(_) => "no-sender-key",
+            Self::InvalidSenderKeySession(_) => "invalid-sender-key",
+            Self::SenderKeyUsedUp(_) => "sender-key-used-up",
+            Self::UnrecognizedMessageVersion(_) => "version-mismatch",
+            Self::InvalidSealedSenderMessage(_) => "invalid-sealed-message",
+            Self::UnknownSealedSenderVersion(_) => "unknown-sealed-version",
+            Self::SealedSenderSelfSend => "self-send",
+            Self::UnknownServerCertificateId(_) => "unknown-server-certificate",
+            Self::InvalidRegistrationId { .. } => "invalid-registration-id",
+            Self::Fingerprint(error) => error.code(),
             Self::InvalidArgument(_) => "invalid-argument",
         }
     }
@@ -189,8 +270,13 @@ impl ProtocolError {
         match self {
             Self::InvalidProtocolAddress { .. }
             | Self::SessionNotFound(_)
+            | Self::SenderKeyUsedUp(_)
+            | Self::Fingerprint(FingerprintError::InvalidIterations(_))
             | Self::InvalidArgument(_) => Fault::Caller,
-            Self::InvalidSessionStructure(_) | Self::InvalidState => Fault::Store,
+            Self::InvalidSessionStructure(_)
+            | Self::InvalidState
+            | Self::InvalidSenderKeySession(_)
+            | Self::InvalidRegistrationId { .. } => Fault::Store,
             _ => Fault::Peer,
         }
     }
@@ -205,6 +291,8 @@ impl From<prost::DecodeError> for ProtocolError {
 fn kind_name(message_type: u8) -> &'static str {
     match message_type {
         3 => "pre-key",
+        7 => "sender-key",
+        8 => "plaintext",
         _ => "session",
     }
 }

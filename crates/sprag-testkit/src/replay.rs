@@ -4,9 +4,14 @@
 //! fails, or panics, is reported with its place in the file; the others go on.
 
 mod case;
+mod fingerprints;
+mod groups;
+mod official;
 mod one_to_one;
 mod party;
+mod retry;
 mod script;
+mod sealed_sender;
 mod spqr;
 
 use std::{
@@ -101,6 +106,14 @@ pub fn replay(file: &Value) -> Result<Report, String> {
         spqr::replay_transcript(file, &mut report);
     } else if has(&["fresh_states"]) || has(&["gf16"]) {
         spqr::replay_units(file, &mut report);
+    } else if has(&["certificates"]) {
+        sealed_sender::replay(file, &mut report);
+    } else if has(&["pairs", "comparisons"]) {
+        fingerprints::replay(file, &mut report);
+    } else if has(&["decryption_error"]) || has(&["helpers"]) {
+        retry::replay(file, &mut report);
+    } else if file.pointer("/conversations/0/distribution_id").is_some() {
+        groups::replay(file, &mut report);
     } else {
         return Err("no known kind of recording".into());
     }

@@ -1,6 +1,10 @@
 //! What can go wrong in an operation, whose fault it was, and what to do about it.
 
-use sprag_core::{KeyError, ProtocolError, address::ProtocolAddress, error::Fault};
+use sprag_core::{
+    KeyError, ProtocolError,
+    address::ProtocolAddress,
+    error::{Fault, FingerprintError},
+};
 
 use crate::{
     StoreError,
@@ -53,6 +57,9 @@ pub enum Advice {
     Discard,
     /// Start a new session from a fresh bundle.
     RenewSession,
+    /// Have the sender key distributed: for decrypting, ask the sender for its distribution message; for encrypting,
+    /// renew our own and distribute it.
+    RenewSenderKey,
     /// Show the changed identity to the user, and approve it or not.
     AskUser,
     /// Open the store anew, then do the same again.
@@ -110,12 +117,16 @@ impl From<KeyError> for Error {
 
 fn protocol_advice(error: &ProtocolError) -> Advice {
     match error {
-        ProtocolError::InvalidProtocolAddress { .. } | ProtocolError::InvalidArgument(_) => {
-            Advice::FixCall
-        }
+        ProtocolError::InvalidProtocolAddress { .. }
+        | ProtocolError::Fingerprint(FingerprintError::InvalidIterations(_))
+        | ProtocolError::InvalidArgument(_) => Advice::FixCall,
         ProtocolError::SessionNotFound(_)
         | ProtocolError::InvalidSessionStructure(_)
+        | ProtocolError::InvalidRegistrationId { .. }
         | ProtocolError::InvalidState => Advice::RenewSession,
+        ProtocolError::NoSenderKey(_)
+        | ProtocolError::InvalidSenderKeySession(_)
+        | ProtocolError::SenderKeyUsedUp(_) => Advice::RenewSenderKey,
         ProtocolError::UntrustedIdentity(_) => Advice::AskUser,
         _ => Advice::Discard,
     }

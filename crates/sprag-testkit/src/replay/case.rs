@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sprag_core::{KeyError, ProtocolError};
+use sprag_core::{KeyError, ProtocolError, error::FingerprintError};
 
 /// `Err` says what was different.
 pub(super) type Outcome = Result<(), String>;
@@ -174,6 +174,21 @@ pub(super) fn sheet_name(error: &ProtocolError) -> &'static str {
         ProtocolError::InvalidPreKeyId => "InvalidPreKeyId",
         ProtocolError::InvalidSignedPreKeyId => "InvalidSignedPreKeyId",
         ProtocolError::InvalidKyberPreKeyId => "InvalidKyberPreKeyId",
+        ProtocolError::NoSenderKey(_) => "NoSenderKeyState",
+        ProtocolError::InvalidSenderKeySession(_) => "InvalidSenderKeySession",
+        ProtocolError::SenderKeyUsedUp(_) => "SenderKeyUsedUp",
+        ProtocolError::UnrecognizedMessageVersion(_) => "UnrecognizedMessageVersion",
+        ProtocolError::InvalidSealedSenderMessage(_) => "InvalidSealedSenderMessage",
+        ProtocolError::UnknownSealedSenderVersion(_) => "UnknownSealedSenderVersion",
+        ProtocolError::SealedSenderSelfSend => "SealedSenderSelfSend",
+        ProtocolError::UnknownServerCertificateId(_) => "UnknownServerCertificateId",
+        ProtocolError::InvalidRegistrationId { .. } => "InvalidRegistrationId",
+        ProtocolError::Fingerprint(error) => match error {
+            FingerprintError::InvalidIterations(_) => "FingerprintInvalidIterations",
+            FingerprintError::VersionMismatch { .. } => "FingerprintVersionMismatch",
+            FingerprintError::Parsing(_) => "FingerprintParsing",
+            _ => "?",
+        },
         ProtocolError::InvalidArgument(_) => "InvalidArgument",
         _ => "?",
     }
