@@ -1,7 +1,8 @@
 //! The handle on a store: passes every call on to the writer or the readers.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use async_trait::async_trait;
@@ -52,6 +53,18 @@ impl SqliteBackend {
         answer.await.ok().transpose()
     }
 
+    /// Has the writer make its deletions durable before something is read that may be among them.
+    async fn settle_deletions(
+        &self,
+        concerned: impl FnOnce(&Deletions) -> bool,
+    ) -> Result<(), BackendError> {
+        if concerned(&self.shared.deletions()) {
+            let flushed = self.write(Job::Flush).await?;
+            return flushed.ok_or_else(|| self.shared.gone());
+        }
+        Ok(())
+    }
+
     /// Has a reader do something, and waits for the answer.
     async fn read_by<T>(&self, job: impl FnOnce(Reply<T>) -> ReadJob) -> Result<T, BackendError> {
         self.shared.check_open()?;
@@ -72,6 +85,8 @@ impl Backend for SqliteBackend {
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.limits().check_read(keys)?;
         schema::check_kinds(keys.iter().map(RecordKey::kind))?;
+        self.settle_deletions(|deleted| keys.iter().any(|key| deleted.contains_key(key)))
+            .await?;
         self.read_by(|reply| ReadJob::Records {
             keys: keys.to_vec(),
             reply,
@@ -88,6 +103,12 @@ impl Backend for SqliteBackend {
         schema::check_kinds(places.map(RecordKey::kind))?;
         if batch.is_read_only() {
             let expect = batch.expect;
+            let concerned = |deleted: &Deletions| {
+                expect
+                    .iter()
+                    .any(|expected| deleted.contains_key(&expected.key))
+            };
+            self.settle_deletions(concerned).await?;
             return self
                 .read_by(|reply| ReadJob::Validation { expect, reply })
                 .await;
@@ -96,6 +117,18 @@ impl Backend for SqliteBackend {
             .write(|reply| Job::Commit(Request { batch, reply }))
             .await?;
         Ok(outcome.unwrap_or(CommitOutcome::Unknown))
+    }
+
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        batch.require_deletes_only()?;
+        self.limits().check_batch(&batch)?;
+        schema::check_kinds(batch.deletes.iter().map(RecordKey::kind))?;
+        self.shared.check_open()?;
+        let waiting = Waiting::new(&self.shared, &batch.deletes);
+        let sent = self.writer.send(Job::Delete(batch.deletes.clone())).await;
+        sent.map_err(|_| self.shared.gone())?;
+        waiting.is_the_writers();
+        Ok(CommitOutcome::Committed)
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
@@ -112,6 +145,9 @@ impl Backend for SqliteBackend {
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
         let limit = self.limits().page(limit)?;
         schema::check_kinds([kind])?;
+        let in_it = |key: &RecordKey| key.account() == account && key.kind() == kind;
+        self.settle_deletions(|deleted| deleted.keys().any(in_it))
+            .await?;
         let scan = Scan {
             account: *account,
             kind,
@@ -144,12 +180,16 @@ impl Backend for SqliteBackend {
     }
 }
 
+/// Which records were deleted, but not yet durably, and how many times.
+type Deletions = HashMap<RecordKey, usize>;
+
 /// What the handle and its threads know in common.
 #[derive(Default)]
 pub(crate) struct Shared {
     /// The handle takes no further calls.
     closed: AtomicBool,
     poison: OnceLock<BackendError>,
+    deletions: Mutex<Deletions>,
 }
 
 impl Shared {
@@ -171,6 +211,34 @@ impl Shared {
         let _ = self.poison.set(poison);
     }
 
+    /// Records will be deleted durably later.
+    pub(crate) fn deleting(&self, keys: &[RecordKey]) {
+        let mut deletions = self.deletions();
+        for key in keys {
+            *deletions.entry(*key).or_default() += 1;
+        }
+    }
+
+    /// Records were deleted durably, or will not be.
+    pub(crate) fn deleted(&self, keys: impl IntoIterator<Item = RecordKey>) {
+        let mut deletions = self.deletions();
+        for key in keys {
+            if let Some(times) = deletions.get_mut(&key) {
+                *times -= 1;
+                if *times == 0 {
+                    deletions.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Never locked across an await; nothing under the lock can fail half way.
+    pub(crate) fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_open(&self) -> Result<(), BackendError> {
         if self.closed.load(Ordering::SeqCst) {
             Err(BackendError::Closed)
@@ -185,6 +253,29 @@ impl Shared {
             detail: "a thread of the store ended".to_owned(),
         };
         self.check_open().err().unwrap_or(grief)
+    }
+}
+
+/// Deletions on their way to the writer. If they do not get there they are none.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    keys: &'a [RecordKey],
+}
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared, keys: &'a [RecordKey]) -> Self {
+        shared.deleting(keys);
+        Self { shared, keys }
+    }
+
+    fn is_the_writers(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.deleted(self.keys.iter().copied());
     }
 }
 

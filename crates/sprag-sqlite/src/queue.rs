@@ -3,22 +3,34 @@
 //! Unlike a channel that hands out permits in turn, it gives nothing to a caller that is neither
 //! polled nor dropped: such a caller holds up no other one, nor closing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// The callers' end.
-pub(crate) struct Sender<T> {
-    jobs: UnboundedSender<Slot<T>>,
-    room: Arc<Room>,
-}
+pub(crate) struct Sender<T>(Arc<Queue<T>>);
 
 /// The thread's end. When it goes, callers are refused.
-pub(crate) struct Receiver<T> {
-    jobs: UnboundedReceiver<Slot<T>>,
-    room: Arc<Room>,
+pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+
+struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// How many counted jobs may wait.
+    limit: usize,
+    arrived: Condvar,
+    freed: Notify,
+}
+
+struct State<T> {
+    jobs: VecDeque<Slot<T>>,
+    /// How many of the jobs take room.
+    counted: usize,
+    /// One of the ends is gone, or wants no more.
+    closed: bool,
+    /// The thread waits, and must be woken when there are so many jobs; 0 if it does not wait.
+    awaited: usize,
 }
 
 /// A job, and whether it takes room.
@@ -27,52 +39,46 @@ struct Slot<T> {
     counted: bool,
 }
 
-/// How many jobs wait, and who waits to add more.
-struct Room {
-    taken: AtomicUsize,
-    limit: usize,
-    freed: Notify,
-}
-
 /// The thread takes no more jobs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
+/// What waiting for a job came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wait<T> {
+    Job(T),
+    /// The time is up.
+    Nothing,
+    /// There will be no more jobs.
+    Closed,
+}
+
 /// A queue in which `limit` jobs may wait.
 pub(crate) fn bounded<T>(limit: usize) -> (Sender<T>, Receiver<T>) {
-    let room = Arc::new(Room {
-        taken: AtomicUsize::new(0),
+    let queue = Arc::new(Queue {
+        state: Mutex::new(State {
+            jobs: VecDeque::new(),
+            counted: 0,
+            closed: false,
+            awaited: 0,
+        }),
         limit,
+        arrived: Condvar::new(),
         freed: Notify::new(),
     });
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (
-        Sender {
-            jobs: sender,
-            room: Arc::clone(&room),
-        },
-        Receiver {
-            jobs: receiver,
-            room,
-        },
-    )
+    (Sender(Arc::clone(&queue)), Receiver(queue))
 }
 
 impl<T> Sender<T> {
     /// Sends a job as soon as there is room for it.
     pub(crate) async fn send(&self, job: T) -> Result<(), Closed> {
+        let mut job = Some(job);
         loop {
             // Listen before looking, so that nothing is missed in between.
-            let mut freed = std::pin::pin!(self.room.freed.notified());
+            let mut freed = std::pin::pin!(self.0.freed.notified());
             freed.as_mut().enable();
-            if self.jobs.is_closed() {
-                return Err(Closed);
-            }
-            if self.room.take() {
-                return self
-                    .jobs
-                    .send(Slot { job, counted: true })
-                    .map_err(|_| Closed);
+            if self.0.offer(&mut job)? {
+                return Ok(());
             }
             freed.await;
         }
@@ -80,39 +86,74 @@ impl<T> Sender<T> {
 
     /// Sends a job whether or not there is room.
     pub(crate) fn send_now(&self, job: T) -> Result<(), Closed> {
-        self.jobs
-            .send(Slot {
+        let state = self.0.open()?;
+        self.0.push(
+            state,
+            Slot {
                 job,
                 counted: false,
-            })
-            .map_err(|_| Closed)
+            },
+        );
+        Ok(())
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
 impl<T> Receiver<T> {
     /// Waits for a job; `None` once there will be no more.
     pub(crate) fn wait(&mut self) -> Option<T> {
-        let slot = self.jobs.blocking_recv()?;
-        Some(self.open(slot))
+        match self.wait_until(None) {
+            Wait::Job(job) => Some(job),
+            Wait::Nothing | Wait::Closed => None,
+        }
+    }
+
+    /// Waits for a job until `deadline`, if there is one.
+    pub(crate) fn wait_until(&mut self, deadline: Option<Instant>) -> Wait<T> {
+        let mut state = self.0.lock();
+        loop {
+            if let Some(job) = self.0.pop(&mut state) {
+                return Wait::Job(job);
+            }
+            if state.closed {
+                return Wait::Closed;
+            }
+            state.awaited = 1;
+            state = match deadline {
+                None => ignore_poison(self.0.arrived.wait(state)),
+                Some(deadline) => match self.0.wait_until(state, deadline) {
+                    (state, true) => state,
+                    (_, false) => return Wait::Nothing,
+                },
+            };
+        }
+    }
+
+    /// Waits until `count` jobs are there, or until `deadline`.
+    pub(crate) fn gather(&mut self, count: usize, deadline: Instant) {
+        let mut state = self.0.lock();
+        while state.jobs.len() < count && !state.closed {
+            state.awaited = count;
+            match self.0.wait_until(state, deadline) {
+                (waited, true) => state = waited,
+                (_, false) => return,
+            }
+        }
     }
 
     /// A job that waits already.
     pub(crate) fn next(&mut self) -> Option<T> {
-        let slot = self.jobs.try_recv().ok()?;
-        Some(self.open(slot))
+        self.0.pop(&mut self.0.lock())
     }
 
     /// Takes no more jobs from now on. Those that wait can still be had.
     pub(crate) fn close(&mut self) {
-        self.jobs.close();
-        self.room.freed.notify_waiters();
-    }
-
-    fn open(&self, slot: Slot<T>) -> T {
-        if slot.counted {
-            self.room.give_back();
-        }
-        slot.job
+        self.0.close();
     }
 }
 
@@ -122,19 +163,82 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl Room {
-    fn take(&self) -> bool {
-        let taken = |taken| (taken < self.limit).then_some(taken + 1);
-        self.taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken)
-            .is_ok()
+impl<T> Queue<T> {
+    /// Takes the job if there is room for it.
+    fn offer(&self, job: &mut Option<T>) -> Result<bool, Closed> {
+        let mut state = self.open()?;
+        if state.counted < self.limit
+            && let Some(job) = job.take()
+        {
+            state.counted += 1;
+            self.push(state, Slot { job, counted: true });
+            return Ok(true);
+        }
+        Ok(false)
     }
 
-    fn give_back(&self) {
-        if self.taken.fetch_sub(1, Ordering::SeqCst) >= self.limit {
-            self.freed.notify_waiters();
+    fn push(&self, mut state: MutexGuard<'_, State<T>>, slot: Slot<T>) {
+        state.jobs.push_back(slot);
+        let enough = state.awaited > 0 && state.jobs.len() >= state.awaited;
+        if enough {
+            state.awaited = 0;
+        }
+        drop(state);
+        if enough {
+            self.arrived.notify_one();
         }
     }
+
+    /// Those who wait for room are told when half of it is free, all at once: to tell them of each
+    /// job would wake them all for the room of one.
+    fn pop(&self, state: &mut State<T>) -> Option<T> {
+        let slot = state.jobs.pop_front()?;
+        if slot.counted {
+            state.counted -= 1;
+            if state.counted == self.limit / 2 {
+                self.freed.notify_waiters();
+            }
+        }
+        Some(slot.job)
+    }
+
+    /// The state, as long as jobs are taken.
+    fn open(&self) -> Result<MutexGuard<'_, State<T>>, Closed> {
+        let state = self.lock();
+        if state.closed { Err(Closed) } else { Ok(state) }
+    }
+
+    /// Waits for the callers; whether there was time for it.
+    fn wait_until<'a>(
+        &self,
+        mut state: MutexGuard<'a, State<T>>,
+        deadline: Instant,
+    ) -> (MutexGuard<'a, State<T>>, bool) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            state.awaited = 0;
+            return (state, false);
+        }
+        (
+            ignore_poison(self.arrived.wait_timeout(state, left)).0,
+            true,
+        )
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+        self.freed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        ignore_poison(self.state.lock())
+    }
+}
+
+/// Nothing under the lock can fail half way.
+fn ignore_poison<G>(locked: Result<G, PoisonError<G>>) -> G {
+    locked.unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -211,6 +315,19 @@ mod tests {
         }
         drop(sender);
         assert_eq!(thread.join().unwrap(), 8 * (0..500).sum::<u32>());
+    }
+
+    #[test]
+    fn waiting_ends_in_time() {
+        let (sender, mut receiver) = bounded(1);
+        assert_eq!(receiver.wait_until(Some(Instant::now())), Wait::Nothing);
+        sender.send_now(1).unwrap();
+        assert_eq!(receiver.wait_until(Some(Instant::now())), Wait::Job(1));
+        drop(sender);
+        assert_eq!(
+            receiver.wait_until(Some(Instant::now())),
+            Wait::<u32>::Closed
+        );
     }
 
     #[tokio::test]

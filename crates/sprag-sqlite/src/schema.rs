@@ -165,11 +165,15 @@ pub(crate) fn check_kinds(kinds: impl IntoIterator<Item = Kind>) -> Result<(), B
         .try_for_each(|kind| table(kind).map(|_| ()))
 }
 
-/// Remembers an operation. `sequence` is chosen by SQLite: one more than the highest.
-pub(crate) const REMEMBER: &str = "INSERT INTO operation (operation) VALUES (?1)";
+/// The sequence of the last operation that is remembered, 0 if there is none.
+pub(crate) const LAST_SEQUENCE: &str = "SELECT coalesce(max(sequence), 0) FROM operation";
 
-/// Whether an operation is remembered.
-pub(crate) const REMEMBERED: &str = "SELECT EXISTS (SELECT 1 FROM operation WHERE operation = ?1)";
+/// Remembers the operations of a transaction: the sequence of the last one, and all their ids.
+pub(crate) const REMEMBER: &str = "INSERT INTO operation (sequence, operations) VALUES (?1, ?2)";
+
+/// The ids among which an operation may be, if it is remembered.
+pub(crate) const REMEMBERED: &str =
+    "SELECT operations FROM operation WHERE instr(operations, ?1) > 0";
 
 /// Forgets the operations up to a sequence.
 pub(crate) const FORGET: &str = "DELETE FROM operation WHERE sequence <= ?1";

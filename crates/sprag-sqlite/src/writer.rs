@@ -6,34 +6,41 @@
 //! group, since SQLite itself rolls back the whole transaction on a full disk or an I/O error;
 //! savepoints would not help. A failure of the COMMIT itself leaves open whether the group is in
 //! the store.
+//!
+//! Deletions that nobody waits for go into the transaction that is open, or the next one; if none
+//! comes they get one of their own. They stay in the writer's hands until they are durable.
+
+mod rows;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use rusqlite::Connection;
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, params};
-use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId};
+use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId, RecordKey};
 
 use crate::backend::Shared;
 use crate::error::{explain, leaves_doubt_about_the_disk};
 use crate::location::Watch;
-use crate::queue::Receiver;
-use crate::reader::{ReadJob, Reply, answer, execute, find, prepare};
-use crate::schema;
+use crate::queue::{Receiver, Wait};
+use crate::reader::{ReadJob, Reply, answer, execute, prepare};
+use rows::Rows;
 
 /// A group takes no further batch beyond this many batches or bytes.
 const GROUP_BATCHES: usize = 512;
 const GROUP_BYTES: usize = 16 << 20;
 
+/// The longest time that is waited for a group to grow.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
+
 /// The log is moved into the file when it has this many pages.
 const LOG_PAGES: i32 = 1000;
 
-/// How many operations stay remembered at least, and how often the older ones are removed.
-const REMEMBERED: i64 = 8192;
-const FORGET_EVERY: i64 = 256;
+/// How long deletions that nobody waits for may wait for a commit to join, and how many of them.
+const DELETIONS_WAIT: Duration = Duration::from_millis(100);
+const WAITING_DELETIONS: usize = 512;
 
 /// How long a checkpoint waits for readers before it gives up. The writer does nothing else
 /// meanwhile.
@@ -47,6 +54,10 @@ thread_local! {
 /// Something for the writer to do.
 pub(crate) enum Job {
     Commit(Request),
+    /// Nobody waits for these.
+    Delete(Vec<RecordKey>),
+    /// Makes the deletions durable that wait.
+    Flush(Reply<()>),
     Committed(OperationId, Reply<bool>),
     /// On a store in memory.
     Read(ReadJob),
@@ -67,6 +78,13 @@ pub(crate) struct Writer {
     watch: Option<Watch>,
     shared: Arc<Shared>,
     busy_timeout: Duration,
+    rows: Rows,
+    /// Deleted, but not yet durably.
+    deletions: Vec<RecordKey>,
+    /// Until when these may wait, if there are any.
+    deadline: Option<Instant>,
+    /// How many batches the last group had, and how long its COMMIT took.
+    last: (usize, Duration),
 }
 
 /// The batches of one transaction.
@@ -74,7 +92,11 @@ pub(crate) struct Writer {
 struct Group {
     /// Where the outcomes go; `Conflict` until the batch is applied.
     outcomes: Vec<(Reply<CommitOutcome>, CommitOutcome)>,
+    /// Those that were applied.
+    operations: Vec<OperationId>,
     bytes: usize,
+    /// Records were deleted for which nobody waits.
+    deleted: bool,
 }
 
 impl Writer {
@@ -93,19 +115,46 @@ impl Writer {
             watch,
             shared,
             busy_timeout,
+            rows: Rows::default(),
+            deletions: Vec::new(),
+            deadline: None,
+            last: (0, Duration::ZERO),
         }
     }
 
     /// Does one job after the other until the store is closed or nobody can ask any more.
-    pub(crate) fn run(self, mut queue: Receiver<Job>, readers: Vec<JoinHandle<()>>) {
+    pub(crate) fn run(mut self, mut queue: Receiver<Job>, readers: Vec<JoinHandle<()>>) {
         let mut closing = Vec::new();
         let mut next = None;
-        while let Some(job) = next.take().or_else(|| queue.wait()) {
+        loop {
+            let waited = next
+                .take()
+                .map_or_else(|| queue.wait_until(self.deadline), Wait::Job);
+            let job = match waited {
+                Wait::Job(job) => job,
+                Wait::Nothing => {
+                    // What fails is tried again later.
+                    let _ = self.flush();
+                    continue;
+                }
+                Wait::Closed => break,
+            };
             match job {
                 Job::Commit(first) => next = self.commit_group(first, &mut queue),
-                Job::Committed(operation, reply) => answer(reply, self.committed(operation)),
+                Job::Delete(keys) => self.accept(keys),
+                Job::Flush(reply) => {
+                    let flushed = self.flush();
+                    answer(reply, flushed);
+                }
+                Job::Committed(operation, reply) => {
+                    let committed = self.committed(operation);
+                    answer(reply, committed);
+                }
                 Job::Read(job) => ReadJob::run_all(vec![job], &self.connection),
-                Job::Checkpoint(reply) => answer(reply, self.checkpoint()),
+                Job::Checkpoint(reply) => {
+                    let done = self.flush().and_then(|()| self.checkpoint());
+                    answer(reply, done);
+                }
                 Job::Close(reply) => {
                     // From here on nobody can ask; what was asked before is still done.
                     queue.close();
@@ -122,77 +171,157 @@ impl Writer {
     }
 
     /// Commits a batch, and all others that wait. Gives the first job in the queue that is none.
-    fn commit_group(&self, first: Request, queue: &mut Receiver<Job>) -> Option<Job> {
+    fn commit_group(&mut self, first: Request, queue: &mut Receiver<Job>) -> Option<Job> {
         let mut group = Group::default();
-        match self.fill(&mut group, first, queue) {
-            Ok(next) => {
+        self.gather(queue);
+        let mut next = Some(Job::Commit(first));
+        match self.fill(&mut group, &mut next, queue) {
+            Ok(()) => {
                 self.conclude(group);
                 self.checkpoint_if_due();
-                next
             }
             Err(error) => {
                 self.roll_back();
                 group.fail(&error);
                 // Others would wait as long for the same in vain.
-                let others_too = matches!(error, BackendError::Busy);
-                if others_too {
-                    fail_waiting(queue, &error)
-                } else {
-                    None
+                if error == BackendError::Busy && next.is_none() {
+                    next = fail_waiting(queue, &error);
                 }
             }
         }
+        next
     }
 
-    /// Opens a transaction and applies what is there to be applied.
+    /// Waits a little for more batches if many callers are at work: as long as a COMMIT takes, or
+    /// until the group doubles. A lone caller never waits.
+    fn gather(&self, queue: &mut Receiver<Job>) {
+        let (batches, took) = self.last;
+        if batches > 1 {
+            let most = GROUP_BATCHES.min(2 * batches) - 1;
+            queue.gather(most, Instant::now() + took.min(LONGEST_GATHERING));
+        }
+    }
+
+    /// Opens a transaction and applies what is there to be applied, from the commit that is `next`
+    /// to the job that then is.
     fn fill(
-        &self,
+        &mut self,
         group: &mut Group,
-        first: Request,
+        next: &mut Option<Job>,
         queue: &mut Receiver<Job>,
-    ) -> Result<Option<Job>, BackendError> {
-        let mut request = first;
-        let mut begun = false;
+    ) -> Result<(), BackendError> {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let mut begun = false;
         loop {
-            group
-                .outcomes
-                .push((request.reply, CommitOutcome::Conflict));
-            if !begun {
-                self.begin()?;
-                begun = true;
+            match next.take() {
+                Some(Job::Commit(Request { batch, reply })) => {
+                    group.outcomes.push((reply, CommitOutcome::Conflict));
+                    if !begun {
+                        self.begin()?;
+                        group.deleted = self.delete(0)?;
+                        begun = true;
+                    }
+                    if self.rows.apply(&self.connection, &batch, now)? {
+                        group.succeed(&batch);
+                    }
+                }
+                Some(Job::Delete(keys)) => {
+                    let first = self.deletions.len();
+                    self.deletions.extend(keys);
+                    group.deleted |= self.delete(first)?;
+                }
+                other => {
+                    *next = other;
+                    break;
+                }
             }
-            if apply(&self.connection, &request.batch, now)? {
-                group.succeed();
-                group.bytes += request.batch.bytes();
+            if !group.is_full() {
+                *next = queue.next();
             }
-            if group.is_full() {
-                return Ok(None);
-            }
-            request = match queue.next() {
-                Some(Job::Commit(request)) => request,
-                other => return Ok(other),
-            };
+        }
+        if group.has_changes() {
+            self.rows.remember(&self.connection, &group.operations)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), BackendError> {
+        self.shared.check()?;
+        execute(&self.connection, "BEGIN IMMEDIATE")
+            .map_err(|error| explain("beginning a transaction", &error))?;
+        self.rows.begin(&self.connection)
+    }
+
+    /// Takes deletions that nobody waits for.
+    fn accept(&mut self, keys: Vec<RecordKey>) {
+        self.deletions.extend(keys);
+        let deadline = Instant::now() + DELETIONS_WAIT;
+        self.deadline.get_or_insert(deadline);
+        if self.deletions.len() >= WAITING_DELETIONS {
+            // What fails is tried again later.
+            let _ = self.flush();
         }
     }
 
-    fn begin(&self) -> Result<(), BackendError> {
-        self.shared.check()?;
-        execute(&self.connection, "BEGIN IMMEDIATE")
-            .map_err(|error| explain("beginning a transaction", &error))
+    /// Applies the deletions from the position `first` on within the open transaction; whether
+    /// there was anything to delete.
+    fn delete(&mut self, first: usize) -> Result<bool, BackendError> {
+        let mut deleted = false;
+        for key in &self.deletions[first..] {
+            deleted |= self.rows.delete(&self.connection, key)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Makes the deletions durable that wait, in a transaction of their own.
+    fn flush(&mut self) -> Result<(), BackendError> {
+        if self.deletions.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.begin().and_then(|()| match self.delete(0)? {
+            true => self.end(),
+            false => execute(&self.connection, "ROLLBACK")
+                .map_err(|error| explain("ending a transaction", &error)),
+        });
+        match &flushed {
+            Ok(()) => self.deletions_are_durable(),
+            Err(error) => {
+                tracing::warn!(code = error.code(), "deletions must wait longer");
+                self.roll_back();
+                self.deadline = Some(Instant::now() + DELETIONS_WAIT);
+            }
+        }
+        if self.shared.check().is_err() {
+            // They never will be: after a crash, too, the records are there again.
+            self.deadline = None;
+        }
+        self.checkpoint_if_due();
+        flushed
+    }
+
+    fn deletions_are_durable(&mut self) {
+        self.shared.deleted(self.deletions.drain(..));
+        self.deadline = None;
     }
 
     /// Commits the group, and tells everyone.
-    fn conclude(&self, group: Group) {
-        if !group.has_changes() {
+    fn conclude(&mut self, group: Group) {
+        if !group.has_changes() && !group.deleted {
             self.roll_back();
+            self.deletions_are_durable();
             return group.answer(Ok(CommitOutcome::Committed));
         }
-        match self.end() {
-            Ok(()) => group.answer(Ok(CommitOutcome::Committed)),
+        let begun = Instant::now();
+        let ended = self.end();
+        self.last = (group.outcomes.len(), begun.elapsed());
+        match ended {
+            Ok(()) => {
+                self.deletions_are_durable();
+                group.answer(Ok(CommitOutcome::Committed));
+            }
             Err(BackendError::Busy) => group.answer(Err(BackendError::Busy)),
             Err(_) => group.answer(Ok(CommitOutcome::Unknown)),
         }
@@ -200,7 +329,7 @@ impl Writer {
 
     /// Commits the transaction. `Busy` says that it was not even tried; after any other error it is
     /// unknown whether it is in the store.
-    fn end(&self) -> Result<(), BackendError> {
+    fn end(&mut self) -> Result<(), BackendError> {
         let ended =
             execute(&self.connection, "COMMIT").map_err(|error| explain("committing", &error));
         if let Err(error) = &ended {
@@ -222,7 +351,8 @@ impl Writer {
     }
 
     /// Ends the transaction without changing anything, unless SQLite already did.
-    fn roll_back(&self) {
+    fn roll_back(&mut self) {
+        self.rows.forget();
         if !self.connection.is_autocommit()
             && let Err(error) = execute(&self.connection, "ROLLBACK")
         {
@@ -236,16 +366,13 @@ impl Writer {
     /// life; and what a killed process left there may not be durable yet. Either way a transaction
     /// that writes settles it: it overwrites those pages, or makes them durable together with
     /// itself.
-    fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        let failed = |error| explain("looking for an operation", &error);
+    fn committed(&mut self, operation: OperationId) -> Result<bool, BackendError> {
         self.begin()?;
-        let found = prepare(&self.connection, schema::REMEMBERED)
-            .and_then(|mut statement| {
-                statement
-                    .query_row([operation.as_bytes()], |row| row.get(0))
-                    .map_err(failed)
-            })
-            .and_then(|found| remember(&self.connection, [0; 16]).map(|()| found));
+        let found = rows::is_remembered(&self.connection, operation).and_then(|found| {
+            let nothing = OperationId::from_bytes([0; 16]);
+            self.rows.remember(&self.connection, &[nothing])?;
+            Ok(found)
+        });
         match found {
             Ok(found) => self.end().map(|()| found),
             Err(error) => {
@@ -298,9 +425,10 @@ impl Writer {
     }
 
     /// Empties the log and lets go of the file.
-    fn close(self, closing: Vec<Reply<()>>) {
+    fn close(mut self, closing: Vec<Reply<()>>) {
+        let flushed = self.flush();
         let emptied = match self.shared.check() {
-            Ok(()) if !closing.is_empty() => self.checkpoint().map(|_| ()),
+            Ok(()) if !closing.is_empty() => flushed.and(self.checkpoint().map(|_| ())),
             // Nobody waits, or nothing may be written: SQLite does what it can when the connection
             // goes.
             _ => Ok(()),
@@ -316,16 +444,16 @@ impl Writer {
 }
 
 impl Group {
-    fn succeed(&mut self) {
+    fn succeed(&mut self, batch: &Batch) {
+        self.operations.push(batch.operation);
+        self.bytes += batch.bytes();
         if let Some((_, outcome)) = self.outcomes.last_mut() {
             *outcome = CommitOutcome::Committed;
         }
     }
 
     fn has_changes(&self) -> bool {
-        self.outcomes
-            .iter()
-            .any(|(_, outcome)| *outcome == CommitOutcome::Committed)
+        !self.operations.is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -359,67 +487,6 @@ fn fail_waiting(queue: &mut Receiver<Job>, error: &BackendError) -> Option<Job> 
             other => return other,
         }
     }
-}
-
-/// Applies a batch within the open transaction if all of its expectations hold; tells whether they
-/// did.
-fn apply(connection: &Connection, batch: &Batch, now: i64) -> Result<bool, BackendError> {
-    let mut rows = HashMap::with_capacity(batch.expect.len());
-    for expected in &batch.expect {
-        let row = find(connection, &expected.key)?;
-        if row.map(|row| row.version) != expected.version {
-            return Ok(false);
-        }
-        rows.insert(&expected.key, row);
-    }
-    let row = |key| {
-        rows.get(key)
-            .copied()
-            .map_or_else(|| find(connection, key), Ok)
-    };
-    for put in &batch.puts {
-        let table = schema::table(put.key.kind())?;
-        let version = put.version.number() as i64;
-        let written = match row(&put.key)? {
-            Some(row) => prepare(connection, table.update)?.execute(params![
-                row.id,
-                version,
-                now,
-                &put.bytes[..]
-            ]),
-            None => prepare(connection, table.insert)?.execute(params![
-                put.key.account().as_bytes(),
-                put.key.key(),
-                version,
-                now,
-                &put.bytes[..]
-            ]),
-        };
-        written.map_err(|error| explain("writing a record", &error))?;
-    }
-    for key in &batch.deletes {
-        if let Some(row) = row(key)? {
-            let deleted = prepare(connection, schema::table(key.kind())?.delete)?.execute([row.id]);
-            deleted.map_err(|error| explain("deleting a record", &error))?;
-        }
-    }
-    remember(connection, *batch.operation.as_bytes())?;
-    Ok(true)
-}
-
-/// Remembers an operation, and now and then forgets old ones.
-fn remember(connection: &Connection, operation: [u8; 16]) -> Result<(), BackendError> {
-    let failed = |error| explain("remembering an operation", &error);
-    prepare(connection, schema::REMEMBER)?
-        .execute([operation])
-        .map_err(failed)?;
-    let sequence = connection.last_insert_rowid();
-    if sequence % FORGET_EVERY == 0 {
-        prepare(connection, schema::FORGET)?
-            .execute([sequence - REMEMBERED])
-            .map_err(failed)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

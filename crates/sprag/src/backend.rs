@@ -103,6 +103,25 @@ pub trait Backend: Send + Sync + 'static {
     /// others.
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError>;
 
+    /// Deletes the records of `batch`, which must expect and put nothing, without making the caller
+    /// wait for the disk: the deletion is durable with the next commit of this handle, when the
+    /// backend is closed or dropped, or a short while later, whatever comes first. A crash before
+    /// that brings the records back.
+    ///
+    /// Whatever this handle is asked afterwards sees the records gone, and is answered only when that
+    /// is durable; other handles see it then, too. For what does no harm if it is there again, such as
+    /// what an application has acknowledged.
+    ///
+    /// Unless a backend has something better to do, this is an ordinary commit.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit); [`BackendError::InvalidBatch`] for a batch that does more than
+    /// delete.
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        batch.require_deletes_only()?;
+        self.commit(batch).await
+    }
+
     /// Resolves [`CommitOutcome::Unknown`]: is the batch of this operation in the store?
     ///
     /// Both answers are final and durable. In particular, `false` promises that the operation will
@@ -196,6 +215,10 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
         (**self).commit(batch).await
     }
 
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        (**self).delete_soon(batch).await
+    }
+
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
         (**self).committed(operation).await
     }
@@ -231,6 +254,10 @@ impl<T: Backend + ?Sized> Backend for Box<T> {
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
         (**self).commit(batch).await
+    }
+
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        (**self).delete_soon(batch).await
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {

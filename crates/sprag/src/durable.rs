@@ -38,8 +38,8 @@ use self::{
 };
 use crate::{
     Error, StoreError,
-    backend::{AccountId, Backend, Kind, RecordKey},
-    environment::{Environment, System},
+    backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey},
+    environment::{Environment, System, generator},
 };
 
 /// An open durable store over any [`Backend`]. Clones are handles on the same store.
@@ -199,6 +199,44 @@ impl<B: Backend> DurableStore<B> {
     /// nothing else: correctness rests on the commit.
     pub(crate) async fn turn(&self, account: &AccountId, name: Name<'_>) -> Turn<'_> {
         self.inner.turns.wait(self.key(account, name)).await
+    }
+
+    /// Takes out of the store what was acknowledged, without waiting for the disk; whether it was there.
+    /// Of tasks of this process that do so at once one hears yes.
+    pub(crate) async fn acknowledge(
+        &self,
+        account: &AccountId,
+        name: Name<'_>,
+    ) -> Result<bool, Error> {
+        let key = self.key(account, name);
+        let _turn = self.inner.turns.wait(key).await;
+        let known = self.cache().forget(&key);
+        if !known && self.backend().read(&[key]).await? == [None] {
+            return Ok(false);
+        }
+        let mut attempts = Attempts::new();
+        loop {
+            let operation = OperationId::random(&mut generator(self.environment())?);
+            let batch = Batch::new(operation).delete(key);
+            let outcome = self.backend().delete_soon(batch).await?;
+            match self.resolve(outcome, operation).await {
+                Err(Error::Conflict) => attempts.again(self.environment()).await?,
+                end => return end.map(|()| true),
+            }
+        }
+    }
+
+    /// What became of a batch, [`Error::Conflict`] if it was not applied.
+    async fn resolve(&self, outcome: CommitOutcome, operation: OperationId) -> Result<(), Error> {
+        match outcome {
+            CommitOutcome::Committed => Ok(()),
+            CommitOutcome::Conflict => Err(Error::Conflict),
+            CommitOutcome::Unknown => match self.backend().committed(operation).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Error::Conflict),
+                Err(error) => Err(Error::OutcomeUnknown(error)),
+            },
+        }
     }
 
     /// Shows name and payload of all records of a kind, page by page. `each` answers `None` for a

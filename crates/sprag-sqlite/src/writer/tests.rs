@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sprag::backend::{AccountId, Kind, RecordKey, Version};
 use tokio::sync::oneshot;
 
+use super::rows::{FORGET_EVERY, REMEMBERED};
 use super::*;
-use crate::queue;
+use crate::{queue, schema};
 
 type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
 
@@ -304,24 +305,139 @@ fn the_table_of_operations_is_bounded() {
     let id = |number: i64| {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&number.to_be_bytes());
-        id
+        OperationId::from_bytes(id)
     };
-    let last = 3 * REMEMBERED + 7;
+    let mut rows = Rows::default();
     connection.execute_batch("BEGIN").unwrap();
-    for number in 1..=last {
-        remember(&connection, id(number)).unwrap();
+    let (mut last, mut size) = (0, 1);
+    while last < 3 * REMEMBERED {
+        let group: Vec<_> = (last + 1..=last + size).map(id).collect();
+        rows.remember(&connection, &group).unwrap();
+        last += size;
+        // As large as groups may be, and the rows may be known or not.
+        size = size % GROUP_BATCHES as i64 + 7;
+        if size % 2 == 0 {
+            rows.forget();
+        }
     }
-    let rows = schema::number(&connection, "SELECT count(*) FROM operation").unwrap();
-    assert!(
-        (REMEMBERED..REMEMBERED + FORGET_EVERY).contains(&rows),
-        "{rows}"
-    );
+    let kept = "SELECT sum(length(operations)) / 16 FROM operation";
+    let kept = schema::number(&connection, kept).unwrap();
+    let most = REMEMBERED + FORGET_EVERY + 2 * GROUP_BATCHES as i64;
+    assert!((REMEMBERED..most).contains(&kept), "{kept}");
     for (number, expected) in [
         (last, true),
         (last - REMEMBERED + 1, true),
-        (last - REMEMBERED - FORGET_EVERY, false),
+        (last - most, false),
     ] {
-        let found = connection.query_row(schema::REMEMBERED, [id(number)], |row| row.get(0));
+        let found = rows::is_remembered(&connection, id(number));
         assert_eq!(found, Ok(expected), "{number}");
     }
+}
+
+/// What another connection did is noticed, although the rows were known.
+#[test]
+fn known_rows_are_forgotten_when_others_write_and_when_they_are_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.db");
+    let connection = Connection::open(&path).unwrap();
+    schema::migrate(&connection).unwrap();
+    let other = Connection::open(&path).unwrap();
+    let mut rows = Rows::default();
+    let mut apply = |batch: Batch, end: &str| {
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        rows.begin(&connection).unwrap();
+        let applied = rows.apply(&connection, &batch, 0).unwrap();
+        connection.execute_batch(end).unwrap();
+        if end == "ROLLBACK" {
+            rows.forget();
+        }
+        applied
+    };
+    let step = |from, to| {
+        batch()
+            .expect(key(1), from)
+            .put(key(1), version(to), vec![to as u8])
+    };
+    assert!(apply(step(None, 1), "COMMIT"));
+    assert!(apply(step(Some(version(1)), 2), "COMMIT"));
+    assert!(apply(step(Some(version(2)), 3), "ROLLBACK"));
+    assert!(!apply(step(Some(version(3)), 4), "COMMIT"));
+    other
+        .execute_batch("UPDATE session SET version = 9")
+        .unwrap();
+    assert!(!apply(step(Some(version(2)), 5), "COMMIT"));
+    assert!(apply(step(Some(version(9)), 6), "COMMIT"));
+    other.execute_batch("DELETE FROM session").unwrap();
+    assert!(!apply(step(Some(version(6)), 7), "COMMIT"));
+    assert!(apply(step(None, 8), "COMMIT"));
+}
+
+fn wait_for_deletion(shared: &Shared, key: RecordKey) -> Job {
+    shared.deleting(&[key]);
+    Job::Delete(vec![key])
+}
+
+/// Deletions that nobody waits for join the commit beside them, in the order in which they came.
+#[test]
+fn deletions_join_a_commit() {
+    let bench = Bench::new();
+    let shared = Arc::clone(&bench.shared);
+    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
+    bench.send(wait_for_deletion(&shared, key(1)));
+    let gone = bench.commit(
+        batch()
+            .expect(key(1), None)
+            .put(key(2), version(1), vec![1]),
+    );
+    bench.send(wait_for_deletion(&shared, key(9)));
+    assert_eq!(bench.run(), 1);
+    assert_eq!(
+        [outcome(put), outcome(gone)],
+        [Ok(Committed), Ok(Committed)]
+    );
+    assert!(shared.deletions().is_empty());
+}
+
+/// If there is no commit, they get one of their own before the store is left.
+#[test]
+fn deletions_alone_are_committed_in_the_end() {
+    let bench = Bench::new();
+    let shared = Arc::clone(&bench.shared);
+    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
+    let (reply, flushed) = oneshot::channel();
+    bench.send(Job::Flush(reply));
+    bench.send(wait_for_deletion(&shared, key(1)));
+    assert_eq!(bench.run(), 2);
+    assert_eq!((outcome(put), outcome(flushed)), (Ok(Committed), Ok(())));
+    assert!(shared.deletions().is_empty());
+}
+
+/// A group that fails keeps them for the next one.
+#[test]
+fn deletions_outlast_a_group_that_fails() {
+    let bench = Bench::new();
+    let shared = Arc::clone(&bench.shared);
+    let pages = schema::number(&bench.connection, "PRAGMA page_count").unwrap();
+    let limit = format!("PRAGMA max_page_count = {}", pages + 20);
+    schema::number(&bench.connection, &limit).unwrap();
+    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
+    let (reply, flushed) = oneshot::channel();
+    bench.send(Job::Flush(reply));
+    let first = bench.commit(batch().put(key(2), version(1), vec![1]));
+    bench.send(wait_for_deletion(&shared, key(1)));
+    let full = bench.commit(batch().put(key(3), version(1), vec![1; 200_000]));
+    let after = bench.commit(
+        batch()
+            .expect(key(1), None)
+            .put(key(2), version(1), vec![1]),
+    );
+    bench.run();
+    assert_eq!((outcome(put), outcome(flushed)), (Ok(Committed), Ok(())));
+    let full_disk = Err(BackendError::Full);
+    assert_eq!(
+        [outcome(first), outcome(full)],
+        [full_disk.clone(), full_disk]
+    );
+    assert_eq!(outcome(after), Ok(Committed));
+    assert!(shared.deletions().is_empty());
 }

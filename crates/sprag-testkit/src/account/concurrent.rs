@@ -98,6 +98,8 @@ pub async fn a_handle_notices_what_another_one_did(fixture: Fixture) {
     let second = sound(try_receive(&twin, &bob, &envelope).await, "receiving");
     assert_eq!(first, second);
     assert!(sound(twin.done(first.id).await, "acknowledging"));
+    // Its looking makes that durable, so that others see it, too.
+    assert_eq!(sound(twin.inbox_pending().await, "listing"), []);
     let again = try_receive(&alice, &bob, &envelope).await;
     assert_eq!(code(again), "duplicate-message");
 

@@ -95,6 +95,19 @@ impl Batch {
         self
     }
 
+    /// Refuses a batch that does more than delete, for [`Backend::delete_soon`](super::Backend::delete_soon).
+    ///
+    /// # Errors
+    /// [`BackendError::InvalidBatch`].
+    pub fn require_deletes_only(&self) -> Result<(), BackendError> {
+        if self.expect.is_empty() && self.puts.is_empty() {
+            return Ok(());
+        }
+        Err(BackendError::InvalidBatch {
+            reason: "only deletions can wait",
+        })
+    }
+
     /// Whether the batch changes nothing, and so only validates its expectations.
     #[must_use]
     pub fn is_read_only(&self) -> bool {

@@ -17,6 +17,9 @@ const SESSIONS: usize = 1024;
 /// How many identities are kept at least. One takes some 300 bytes.
 const IDENTITIES: usize = 8192;
 
+/// Of how many parcels it is known at least that they wait. One takes some 100 bytes.
+const PARCELS: usize = 8192;
+
 /// A record and the version that it was read or written with.
 #[derive(Clone)]
 pub(super) struct Cached {
@@ -25,8 +28,10 @@ pub(super) struct Cached {
 }
 
 pub(super) struct Cache {
-    sessions: Generations,
-    identities: Generations,
+    sessions: Generations<Cached>,
+    identities: Generations<Cached>,
+    /// What waits in outbox and inbox, without what it says: only that it is there.
+    parcels: Generations<()>,
 }
 
 impl Default for Cache {
@@ -34,6 +39,7 @@ impl Default for Cache {
         Self {
             sessions: Generations::new(SESSIONS),
             identities: Generations::new(IDENTITIES),
+            parcels: Generations::new(PARCELS),
         }
     }
 }
@@ -45,18 +51,25 @@ impl Cache {
 
     /// Keeps what a record is known to be now.
     pub(super) fn put(&mut self, key: RecordKey, cached: Cached) {
-        if let Some(generations) = self.of(key.kind()) {
+        if is_parcel(&key) {
+            self.parcels.put(key, ());
+        } else if let Some(generations) = self.of(key.kind()) {
             generations.put(key, cached);
         }
     }
 
-    pub(super) fn forget(&mut self, key: &RecordKey) {
-        if let Some(generations) = self.of(key.kind()) {
-            generations.forget(key);
+    /// Forgets a record; whether it was known.
+    pub(super) fn forget(&mut self, key: &RecordKey) -> bool {
+        if is_parcel(key) {
+            return self.parcels.forget(key);
         }
+        if let Some(generations) = self.of(key.kind()) {
+            return generations.forget(key);
+        }
+        false
     }
 
-    fn of(&mut self, kind: Kind) -> Option<&mut Generations> {
+    fn of(&mut self, kind: Kind) -> Option<&mut Generations<Cached>> {
         match kind {
             Kind::Session => Some(&mut self.sessions),
             Kind::Identity => Some(&mut self.identities),
@@ -65,14 +78,18 @@ impl Cache {
     }
 }
 
-/// Two generations: what was used since the young one was full comes along, the rest is dropped.
-struct Generations {
-    capacity: usize,
-    young: HashMap<RecordKey, Cached>,
-    old: HashMap<RecordKey, Cached>,
+fn is_parcel(key: &RecordKey) -> bool {
+    matches!(key.kind(), Kind::Outbox | Kind::Inbox)
 }
 
-impl Generations {
+/// Two generations: what was used since the young one was full comes along, the rest is dropped.
+struct Generations<T> {
+    capacity: usize,
+    young: HashMap<RecordKey, T>,
+    old: HashMap<RecordKey, T>,
+}
+
+impl<T: Clone> Generations<T> {
     fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -81,7 +98,7 @@ impl Generations {
         }
     }
 
-    fn get(&mut self, key: &RecordKey) -> Option<Cached> {
+    fn get(&mut self, key: &RecordKey) -> Option<T> {
         if let Some(cached) = self.young.get(key) {
             return Some(cached.clone());
         }
@@ -90,7 +107,7 @@ impl Generations {
         Some(cached)
     }
 
-    fn put(&mut self, key: RecordKey, cached: Cached) {
+    fn put(&mut self, key: RecordKey, cached: T) {
         if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
             self.old = mem::take(&mut self.young);
         }
@@ -98,9 +115,9 @@ impl Generations {
         self.young.insert(key, cached);
     }
 
-    fn forget(&mut self, key: &RecordKey) {
-        self.young.remove(key);
-        self.old.remove(key);
+    fn forget(&mut self, key: &RecordKey) -> bool {
+        let (young, old) = (self.young.remove(key), self.old.remove(key));
+        young.is_some() || old.is_some()
     }
 }
 

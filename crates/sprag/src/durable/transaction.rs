@@ -393,19 +393,12 @@ impl<B: Backend> Transaction<B> {
         }
         let backend = self.store.backend();
         let operation = batch.operation;
-        match backend.commit(batch).await? {
-            CommitOutcome::Committed => Ok(()),
-            CommitOutcome::Conflict => {
-                debug!("somebody else came first");
-                self.store.refresh_header().await?;
-                Err(Error::Conflict)
-            }
-            CommitOutcome::Unknown => match backend.committed(operation).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Error::Conflict),
-                Err(error) => Err(Error::OutcomeUnknown(error)),
-            },
+        let outcome = backend.commit(batch).await?;
+        if outcome == CommitOutcome::Conflict {
+            debug!("somebody else came first");
+            self.store.refresh_header().await?;
         }
+        self.store.resolve(outcome, operation).await
     }
 
     /// What was read stands, and what was written is there.
@@ -424,7 +417,9 @@ impl<B: Backend> Transaction<B> {
                     let value = Arc::clone(value);
                     cache.put(*key, Cached { version, value });
                 }
-                _ => cache.forget(key),
+                _ => {
+                    cache.forget(key);
+                }
             }
         }
     }
