@@ -11,6 +11,7 @@
 //! | [`pre_key`], [`bundle`] | what a recipient publishes so that sessions can start while it is away |
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
+//! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
@@ -70,6 +71,7 @@
 
 pub mod address;
 pub mod bundle;
+mod cipher;
 pub mod curve;
 pub mod error;
 #[cfg(feature = "hazmat")]
@@ -81,6 +83,7 @@ pub mod message;
 mod pqxdh;
 pub mod pre_key;
 mod ratchet;
+mod record;
 pub mod sender_key;
 pub mod service_id;
 pub mod session;

@@ -88,7 +88,7 @@ impl Value {
                 Self::KyberPreKey(KyberPreKeyRecord::deserialize(record).ok()?, kind)
             }
             Name::KyberUse(..) => Self::KyberUse,
-            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload)),
+            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload).ok()?),
             Name::Outbox(_) => Self::Outbox(Parcel::decode(payload)?),
             Name::Inbox(_) => Self::Inbox(Parcel::decode(payload)?),
             Name::Accounts => {
