@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use rand_core::CryptoRng;
 use sprag_core::{ProtocolError, address::ProtocolAddress, message::CiphertextMessage};
+use tracing::debug;
 use uuid::Uuid;
 
 use super::{Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing};
@@ -192,8 +193,9 @@ impl<B: Backend> Account<B> {
                 Ok(acknowledged.await?)
             })
             .await?;
-        if remembered {
-            self.sweep_outbox().await?;
+        if remembered && let Err(error) = self.sweep_outbox().await {
+            // What was asked for is done; the next sweep comes.
+            debug!(code = error.code(), "the outbox could not be swept");
         }
         Ok(was_there)
     }
