@@ -178,6 +178,8 @@ pub use sprag_core::{
     session::SessionRecord,
     time::Timestamp,
 };
+/// The ids of groups.
+pub use uuid::Uuid;
 
 pub use crate::{
     account::{
