@@ -12,6 +12,8 @@
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
+//! | [`fingerprint`] | safety numbers |
+//! | [`crypto`] | helpers for applications |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
 //! Applications use the `sprag` crate, which adds stores and accounts. This crate is for those who
@@ -70,8 +72,10 @@
 
 pub mod address;
 pub mod bundle;
+pub mod crypto;
 pub mod curve;
 pub mod error;
+pub mod fingerprint;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 pub mod identity;

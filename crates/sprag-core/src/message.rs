@@ -2,9 +2,13 @@
 //!
 //! Parsing keeps the bytes as they came: the MAC covers them, unknown fields included.
 
+mod decryption_error;
+mod plaintext;
 mod pre_key;
 mod signal;
 
+pub use decryption_error::DecryptionErrorMessage;
+pub use plaintext::PlaintextContent;
 pub use pre_key::PreKeySignalMessage;
 pub use signal::SignalMessage;
 
@@ -26,20 +30,26 @@ pub enum CiphertextMessageType {
     Whisper = 2,
     /// A message that (also) starts a session.
     PreKey = 3,
+    /// A message to a group.
+    SenderKey = 7,
+    /// A message that is not encrypted.
+    Plaintext = 8,
 }
 
 impl CiphertextMessageType {
-    /// The type with this number, if it is one of those that sessions use.
+    /// The type with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
             2 => Some(Self::Whisper),
             3 => Some(Self::PreKey),
+            7 => Some(Self::SenderKey),
+            8 => Some(Self::Plaintext),
             _ => None,
         }
     }
 }
 
-/// The outcome of an encryption.
+/// A message of any kind.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CiphertextMessage {
@@ -47,13 +57,15 @@ pub enum CiphertextMessage {
     Signal(SignalMessage),
     /// A message of a session that the peer has not answered in yet.
     PreKey(PreKeySignalMessage),
+    /// A message that is not encrypted.
+    Plaintext(PlaintextContent),
 }
 
 impl CiphertextMessage {
     /// Parses a message of the type that came beside it.
     ///
     /// # Errors
-    /// Those of parsing either kind.
+    /// Those of parsing the kind.
     pub fn deserialize(
         message_type: CiphertextMessageType,
         bytes: &[u8],
@@ -63,6 +75,12 @@ impl CiphertextMessage {
             CiphertextMessageType::PreKey => {
                 PreKeySignalMessage::deserialize(bytes).map(Self::PreKey)
             }
+            CiphertextMessageType::SenderKey => {
+                Err(ProtocolError::InvalidArgument("a message to a group"))
+            }
+            CiphertextMessageType::Plaintext => {
+                PlaintextContent::deserialize(bytes).map(Self::Plaintext)
+            }
         }
     }
 
@@ -71,6 +89,7 @@ impl CiphertextMessage {
         match self {
             Self::Signal(_) => CiphertextMessageType::Whisper,
             Self::PreKey(_) => CiphertextMessageType::PreKey,
+            Self::Plaintext(_) => CiphertextMessageType::Plaintext,
         }
     }
 
@@ -79,7 +98,14 @@ impl CiphertextMessage {
         match self {
             Self::Signal(message) => message.serialized(),
             Self::PreKey(message) => message.serialized(),
+            Self::Plaintext(content) => content.serialized(),
         }
+    }
+}
+
+impl From<PlaintextContent> for CiphertextMessage {
+    fn from(content: PlaintextContent) -> Self {
+        Self::Plaintext(content)
     }
 }
 

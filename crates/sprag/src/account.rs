@@ -7,6 +7,8 @@
 mod ids;
 mod keys;
 mod mailbox;
+mod retry;
+mod safety;
 mod status;
 
 use std::{ops::RangeInclusive, sync::Arc};
@@ -21,6 +23,7 @@ use sprag_core::{
 
 pub use self::ids::{InboxId, OutboxId};
 pub use self::mailbox::{Delivery, Envelope};
+pub use self::retry::RetryAssessment;
 pub use self::status::Status;
 
 use crate::{

@@ -173,13 +173,14 @@ pub use sprag_core::{
     KeyError, ProtocolError,
     address::{DeviceId, ProtocolAddress},
     bundle::PreKeyBundle,
+    fingerprint::Fingerprint,
     message::{CiphertextMessage, CiphertextMessageType},
     session::SessionRecord,
     time::Timestamp,
 };
 
 pub use crate::{
-    account::{Account, Delivery, Envelope, InboxId, OutboxId, Status},
+    account::{Account, Delivery, Envelope, InboxId, OutboxId, RetryAssessment, Status},
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
