@@ -75,7 +75,14 @@ impl Envelope {
     }
 
     pub(crate) fn message_type(&self) -> Result<CiphertextMessageType, CliError> {
-        CiphertextMessageType::from_number(self.message_type).ok_or_else(|| {
+        let message_type = CiphertextMessageType::from_number(self.message_type);
+        let between_two = message_type.filter(|known| {
+            matches!(
+                known,
+                CiphertextMessageType::Whisper | CiphertextMessageType::PreKey
+            )
+        });
+        between_two.ok_or_else(|| {
             CliError::Input(format!(
                 "an envelope's type is 2 or 3, not {}",
                 self.message_type

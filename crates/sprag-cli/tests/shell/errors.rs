@@ -16,6 +16,7 @@ fn before_init() {
         &["session", "start", "bob.1"],
         &["inbox", "list"],
         &["outbox", "list"],
+        &["safety-number", "bob.1"],
     ] {
         assert_eq!(shell.error(arguments, b""), "not-initialised");
     }
@@ -84,6 +85,7 @@ fn input_of_the_wrong_kind() {
         b"[]",
         b"{\"type\":3}",
         b"{\"type\":7,\"body\":\"\"}",
+        b"{\"type\":8,\"body\":\"wA==\"}",
         b"\xff",
     ] {
         assert_eq!(bob.error(&["decrypt", "alice.1"], input), "invalid-input");
@@ -185,6 +187,8 @@ fn wrong_usage_exits_with_2() {
         &["init", "alice"],
         &["init", "alice.0"],
         &["inbox", "done", "x"],
+        &["safety-number"],
+        &["safety-number", "bob.1", "--qr", "--json"],
     ] {
         let output = shell.run(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -5,3 +5,4 @@
 mod errors;
 mod messages;
 mod person;
+mod safety;

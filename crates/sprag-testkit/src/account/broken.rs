@@ -12,22 +12,22 @@ use super::sample::{
 use crate::backend::{Fault, FaultyBackend, Fixture};
 
 /// Where and how an operation breaks.
-struct Break {
+pub(super) struct Break {
     nth: u64,
     fault: Fault,
 }
 
 /// What became of an operation that was to break.
-struct Broken<T> {
+pub(super) struct Broken<T> {
     /// `None` if it hung and was cancelled.
     outcome: Option<Result<T, Error>>,
     /// Whether it came as far as the call that was to break.
-    reached: bool,
+    pub(super) reached: bool,
 }
 
 impl Break {
     /// Runs `operation`, whose calls go to `backend`, then heals that.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &self,
         backend: &FaultyBackend<AnyBackend>,
         operation: impl Future<Output = Result<T, Error>>,
@@ -53,7 +53,7 @@ impl Break {
 
 /// Goes through all breaks of an operation. `attempt` runs it once, between the accounts of this number, and
 /// checks what is left; it answers whether the break was reached.
-async fn everywhere(attempt: impl AsyncFn(usize, Break) -> bool) {
+pub(super) async fn everywhere(attempt: impl AsyncFn(usize, Break) -> bool) {
     let error = || BackendError::Io {
         detail: "injected".into(),
     };
