@@ -180,7 +180,10 @@ pub use sprag_core::{
 };
 
 pub use crate::{
-    account::{Account, Delivery, Envelope, InboxId, OutboxId, RetryAssessment, Status},
+    account::{
+        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient,
+        RetryAssessment, Status,
+    },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},

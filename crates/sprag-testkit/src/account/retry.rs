@@ -1,7 +1,7 @@
 //! Messages that could not be decrypted, and what their senders do about it.
 
 use sprag::{
-    CiphertextMessageType, Envelope, RetryAssessment, SessionStore, Timestamp,
+    Envelope, EnvelopeType, RetryAssessment, Timestamp,
     protocol::message::{DecryptionErrorMessage, PlaintextContent},
 };
 
@@ -35,20 +35,14 @@ async fn assess(
     sound(found, "assessing")
 }
 
-async fn forget_session(account: &Party, peer: &Party) {
-    let transaction = account.store().begin(account.address());
-    let deleted = transaction.delete_session(peer.address()).await;
-    sound(deleted.map_err(Into::into), "deleting");
-    sound(transaction.commit().await, "committing");
-}
-
 /// The whole round: not decrypted, said so, looked at, put aside, begun anew, sent again.
 pub async fn a_lost_session_is_renewed(mut fixture: Fixture) {
     {
         let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
         start(&alice, &bob).await;
         talk(&alice, &bob).await;
-        forget_session(&bob, &alice).await;
+        let deleted = bob.delete_session(alice.address()).await;
+        assert!(sound(deleted, "deleting"));
     }
     fixture = fixture.reopened().await;
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
@@ -158,7 +152,7 @@ pub async fn plaintext_content_is_not_decrypted(fixture: Fixture) {
     talk(&alice, &bob).await;
     let envelope = send(&alice, &bob, b"one").await;
     let content = PlaintextContent::from(&request(&alice, &envelope));
-    let (kind, bytes) = (CiphertextMessageType::Plaintext, content.serialized());
+    let (kind, bytes) = (EnvelopeType::Plaintext, content.serialized());
     let outcome = bob.receive(alice.address(), kind, bytes).await;
     assert_eq!(code(outcome), "invalid-argument");
     assert_eq!(sound(bob.status().await, "status").inbox, 0);

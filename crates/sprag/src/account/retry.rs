@@ -28,7 +28,8 @@ pub enum RetryAssessment {
 impl<B: Backend> Account<B> {
     /// Tells what to do about `request`, with which `requester` says that it could not decrypt a message of
     /// ours. Nothing is changed; the application decides, and knows by the request's
-    /// [timestamp](DecryptionErrorMessage::timestamp) which message to send again.
+    /// [timestamp](DecryptionErrorMessage::timestamp) which message to send again: under another
+    /// [key](crate::Outgoing::key), if it has one, because the one before stands for the envelope that failed.
     ///
     /// Anybody who can send in the requester's name can make us renew a session, over and over. Limit how often you do
     /// that for one peer.
@@ -38,7 +39,7 @@ impl<B: Backend> Account<B> {
     ///
     /// ```
     /// use sprag::{
-    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, SessionStore, Timestamp, backend::MemoryBackend,
+    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, Timestamp, backend::MemoryBackend,
     ///     protocol::message::{DecryptionErrorMessage, PlaintextContent},
     /// };
     ///
@@ -52,9 +53,7 @@ impl<B: Backend> Account<B> {
     /// # let sent = bob.send(alice.address(), b"hello").await?;
     /// # alice.receive(bob.address(), sent.message_type, &sent.bytes).await?;
     /// // Bob has lost his session with Alice.
-    /// let lost = bob.store().begin(bob.address());
-    /// lost.delete_session(alice.address()).await?;
-    /// lost.commit().await?;
+    /// bob.delete_session(alice.address()).await?;
     ///
     /// // So he cannot read what she sends. When it was sent travels beside it.
     /// let envelope = alice.send(bob.address(), b"are you there?").await?;
@@ -110,27 +109,6 @@ impl<B: Backend> Account<B> {
             } else {
                 RetryAssessment::SessionMovedOn
             })
-        })
-        .await
-    }
-
-    /// Puts the current session with `peer` aside: it still decrypts what is under way, and no longer sends.
-    /// Answers whether there was one.
-    ///
-    /// # Errors
-    /// What the storage reports.
-    pub async fn archive_session(&self, peer: &ProtocolAddress) -> Result<bool, Error> {
-        let _turn = self.turn(peer).await;
-        self.run(|tx| async move {
-            let Some(mut record) = tx.load_session(peer).await? else {
-                return Ok(false);
-            };
-            if !record.has_current_state() {
-                return Ok(false);
-            }
-            record.archive_current_state();
-            tx.store_session(peer, record).await?;
-            Ok(true)
         })
         .await
     }
