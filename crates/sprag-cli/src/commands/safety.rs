@@ -100,7 +100,7 @@ mod tests {
         const SCALE: usize = 4;
         let modules = modules(drawing);
         let (width, height) = (modules[0].len() * SCALE, modules.len() * SCALE);
-        let light = |x, y| {
+        let light = |x: usize, y: usize| {
             if modules[y / SCALE][x / SCALE] {
                 255
             } else {
