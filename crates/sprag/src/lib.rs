@@ -174,6 +174,7 @@ pub use sprag_core::{
     KeyError, ProtocolError,
     address::{DeviceId, ProtocolAddress},
     bundle::PreKeyBundle,
+    fingerprint::Fingerprint,
     message::{CiphertextMessage, CiphertextMessageType},
     session::SessionRecord,
     time::Timestamp,
@@ -183,7 +184,8 @@ pub use uuid::Uuid;
 
 pub use crate::{
     account::{
-        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient, Status,
+        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient,
+        RetryAssessment, Status,
     },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
