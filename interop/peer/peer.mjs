@@ -10,6 +10,7 @@
 
 import { readFileSync } from 'node:fs';
 import { ErrorCode, LibSignalErrorBase, PrivateKey, PublicKey } from '@signalapp/libsignal-client';
+import { helpers } from './helpers.mjs';
 import { Party, toBytes, toText } from './party.mjs';
 
 const parties = new Map();
@@ -30,6 +31,7 @@ const general = {
     PublicKey.deserialize(toBytes(publicKey)).verify(toBytes(message), toBytes(signature)),
   agree: ({ privateKey, publicKey }) =>
     toText(PrivateKey.deserialize(toBytes(privateKey)).agree(PublicKey.deserialize(toBytes(publicKey)))),
+  ...helpers,
 };
 
 /** Requests to a party, and the method of `Party` that answers. */

@@ -30,7 +30,7 @@ pub(super) struct Cached {
 pub(super) struct Cache {
     sessions: Generations<Cached>,
     identities: Generations<Cached>,
-    /// What waits in outbox and inbox, without what it says: only that it is there.
+    /// What waits in outbox and inbox until it is acknowledged, and is not remembered then: only that it is there.
     parcels: Generations<()>,
 }
 
@@ -51,7 +51,12 @@ impl Cache {
 
     /// Keeps what a record is known to be now.
     pub(super) fn put(&mut self, key: RecordKey, cached: Cached) {
-        if is_parcel(&key) {
+        let parcel = match &*cached.value {
+            Value::Inbox(_) => true,
+            Value::Outbox(posted) => posted.kept_for.is_none(),
+            _ => false,
+        };
+        if parcel {
             self.parcels.put(key, ());
         } else if let Some(generations) = self.of(key.kind()) {
             generations.put(key, cached);
