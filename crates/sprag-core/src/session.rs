@@ -9,6 +9,7 @@ mod archive;
 mod chain;
 mod decrypt;
 mod encrypt;
+mod seams;
 mod skipped;
 mod start;
 mod state;

@@ -139,10 +139,9 @@ CREATE TABLE counter (
     UNIQUE (account, key)
 ) STRICT;
 
--- The ids of the latest commits, by which an unknown outcome is resolved: one row for each transaction. `sequence` counts
--- operations, and is that of the last one in the row; the oldest rows are removed some hundreds of operations at a time. An id
--- is sought so rarely that it needs no index.
+-- The ids of the latest commits, by which an unknown outcome is resolved. `sequence` rises; the oldest rows are removed
+-- some hundreds at a time. An id is sought so rarely that it needs no index.
 CREATE TABLE operation (
-    sequence   INTEGER PRIMARY KEY,
-    operations BLOB    NOT NULL
+    sequence  INTEGER PRIMARY KEY,
+    operation BLOB    NOT NULL
 ) STRICT;

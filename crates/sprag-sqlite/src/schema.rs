@@ -16,7 +16,10 @@ pub(crate) const FORMAT: i64 = MIGRATIONS.len() as i64;
 
 /// What leads from each format to the next, 0 being the empty database. Never changed once
 /// released.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_records.sql"),
+    include_str!("../migrations/0002_session_parts.sql"),
+];
 
 /// The mark and format of a database, 0 and 0 if it is empty.
 pub(crate) fn mark_and_format(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
@@ -132,7 +135,7 @@ macro_rules! table {
 }
 
 /// The tables, indexed by the code of their kind.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 14] = [
     table!("header"),
     table!("account"),
     table!("session"),
@@ -146,6 +149,7 @@ const TABLES: [Table; 13] = [
     table!("inbox"),
     table!("directory"),
     table!("counter"),
+    table!("session_part"),
 ];
 
 /// The statements for a kind of record.

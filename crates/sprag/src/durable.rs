@@ -16,6 +16,7 @@ mod cache;
 pub(crate) mod frame;
 mod header;
 pub(crate) mod names;
+mod parts;
 mod retry;
 mod sets;
 mod traits;
@@ -161,6 +162,13 @@ impl<B: Backend> DurableStore<B> {
     /// The backend below.
     pub fn backend(&self) -> &B {
         &self.inner.backend
+    }
+
+    /// Sets how much memory the decoded records of conversations that are going on may take: about so many
+    /// bytes, 64 MiB unless this is called. With none every message reads what it needs. What is kept now is
+    /// forgotten.
+    pub fn limit_cache(&self, bytes: usize) {
+        self.cache().limit(bytes);
     }
 
     /// Finishes what was accepted and releases the storage, for all handles. A store that is dropped

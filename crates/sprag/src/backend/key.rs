@@ -49,7 +49,7 @@ pub enum Kind {
     Header = 0,
     /// An account's own identity and settings.
     Account = 1,
-    /// A session with one device, or a part of it.
+    /// A session with one device, or what of it changes often.
     Session = 2,
     /// The identity key last seen of a name, and the trust in it.
     Identity = 3,
@@ -72,6 +72,8 @@ pub enum Kind {
     Directory = 11,
     /// A counter.
     Counter = 12,
+    /// A part of a session that changes rarely.
+    SessionPart = 13,
 }
 
 impl Kind {
@@ -90,6 +92,7 @@ impl Kind {
         Self::Inbox,
         Self::Directory,
         Self::Counter,
+        Self::SessionPart,
     ];
 
     /// The number under which the kind is stored.
@@ -121,6 +124,7 @@ impl Kind {
             Self::Inbox => "inbox",
             Self::Directory => "directory",
             Self::Counter => "counter",
+            Self::SessionPart => "session_part",
         }
     }
 }

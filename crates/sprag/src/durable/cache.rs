@@ -7,117 +7,131 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use super::value::Value;
-use crate::backend::{Kind, RecordKey, Version};
+use super::{parts::Parts, value::Value};
+use crate::backend::{RecordKey, Version};
 
-/// How many sessions are kept at least, once so many were used. One takes some 10 KB, rarely more than
-/// 200 KB.
-const SESSIONS: usize = 1024;
+/// How many bytes the cache takes unless it is told otherwise.
+const BYTES: usize = 64 << 20;
 
-/// How many identities are kept at least. One takes some 300 bytes.
-const IDENTITIES: usize = 8192;
-
-/// Of how many parcels it is known at least that they wait. One takes some 100 bytes.
-const PARCELS: usize = 8192;
+/// What an entry takes beside its record.
+const ENTRY: usize = 512;
 
 /// A record and the version that it was read or written with.
 #[derive(Clone)]
 pub(super) struct Cached {
     pub(super) version: Version,
     pub(super) value: Arc<Value>,
+    pub(super) parts: Parts,
+    /// How long the stored record is, with its parts.
+    pub(super) size: usize,
 }
 
-pub(super) struct Cache {
-    sessions: Generations<Cached>,
-    identities: Generations<Cached>,
-    /// What waits in outbox and inbox until it is acknowledged, and is not remembered then: only that it is there.
-    parcels: Generations<()>,
+pub(super) struct Cache(Generations);
+
+/// What is known of a record.
+#[derive(Clone)]
+enum Entry {
+    Record(Cached),
+    /// Of what waits in outbox and inbox until it is acknowledged, and is not remembered then: only that it is
+    /// there.
+    Parcel,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self {
-            sessions: Generations::new(SESSIONS),
-            identities: Generations::new(IDENTITIES),
-            parcels: Generations::new(PARCELS),
-        }
+        Self(Generations::new(BYTES))
     }
 }
 
 impl Cache {
     pub(super) fn get(&mut self, key: &RecordKey) -> Option<Cached> {
-        self.of(key.kind())?.get(key)
+        match self.0.get(key)? {
+            Entry::Record(cached) => Some(cached),
+            Entry::Parcel => None,
+        }
     }
 
     /// Keeps what a record is known to be now.
     pub(super) fn put(&mut self, key: RecordKey, cached: Cached) {
-        let parcel = match &*cached.value {
-            Value::Inbox(_) => true,
-            Value::Outbox(posted) => posted.kept_for.is_none(),
-            _ => false,
+        // A session lies there decoded, and its parts once more encoded.
+        let (entry, bytes) = match &*cached.value {
+            Value::Session(_) | Value::Identity(_) => {
+                let bytes = ENTRY + 2 * cached.size;
+                (Entry::Record(cached), bytes)
+            }
+            Value::Inbox(_) => (Entry::Parcel, ENTRY),
+            Value::Outbox(posted) if posted.kept_for.is_none() => (Entry::Parcel, ENTRY),
+            _ => return,
         };
-        if parcel {
-            self.parcels.put(key, ());
-        } else if let Some(generations) = self.of(key.kind()) {
-            generations.put(key, cached);
-        }
+        self.0.put(key, entry, bytes);
     }
 
     /// Forgets a record; whether it was known.
     pub(super) fn forget(&mut self, key: &RecordKey) -> bool {
-        if is_parcel(key) {
-            return self.parcels.forget(key);
-        }
-        if let Some(generations) = self.of(key.kind()) {
-            return generations.forget(key);
-        }
-        false
+        self.0.forget(key)
     }
 
-    fn of(&mut self, kind: Kind) -> Option<&mut Generations<Cached>> {
-        match kind {
-            Kind::Session => Some(&mut self.sessions),
-            Kind::Identity => Some(&mut self.identities),
-            _ => None,
-        }
+    /// How many bytes it may take from now on.
+    pub(super) fn limit(&mut self, bytes: usize) {
+        self.0 = Generations::new(bytes);
     }
-}
-
-fn is_parcel(key: &RecordKey) -> bool {
-    matches!(key.kind(), Kind::Outbox | Kind::Inbox)
 }
 
 /// Two generations: what was used since the young one was full comes along, the rest is dropped.
-struct Generations<T> {
+struct Generations {
+    /// Of each generation.
     capacity: usize,
-    young: HashMap<RecordKey, T>,
-    old: HashMap<RecordKey, T>,
+    young: Generation,
+    old: Generation,
 }
 
-impl<T: Clone> Generations<T> {
-    fn new(capacity: usize) -> Self {
+#[derive(Default)]
+struct Generation {
+    entries: HashMap<RecordKey, (Entry, usize)>,
+    bytes: usize,
+}
+
+impl Generation {
+    fn insert(&mut self, key: RecordKey, entry: Entry, bytes: usize) {
+        self.remove(&key);
+        self.bytes += bytes;
+        self.entries.insert(key, (entry, bytes));
+    }
+
+    fn remove(&mut self, key: &RecordKey) -> Option<(Entry, usize)> {
+        let removed = self.entries.remove(key)?;
+        self.bytes -= removed.1;
+        Some(removed)
+    }
+}
+
+impl Generations {
+    fn new(bytes: usize) -> Self {
         Self {
-            capacity,
-            young: HashMap::new(),
-            old: HashMap::new(),
+            capacity: bytes / 2,
+            young: Generation::default(),
+            old: Generation::default(),
         }
     }
 
-    fn get(&mut self, key: &RecordKey) -> Option<T> {
-        if let Some(cached) = self.young.get(key) {
-            return Some(cached.clone());
+    fn get(&mut self, key: &RecordKey) -> Option<Entry> {
+        if let Some((entry, _)) = self.young.entries.get(key) {
+            return Some(entry.clone());
         }
-        let cached = self.old.remove(key)?;
-        self.put(*key, cached.clone());
-        Some(cached)
+        let (entry, bytes) = self.old.remove(key)?;
+        self.put(*key, entry.clone(), bytes);
+        Some(entry)
     }
 
-    fn put(&mut self, key: RecordKey, cached: T) {
-        if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
+    fn put(&mut self, key: RecordKey, entry: Entry, bytes: usize) {
+        self.forget(&key);
+        if bytes > self.capacity {
+            return;
+        }
+        if self.young.bytes + bytes > self.capacity {
             self.old = mem::take(&mut self.young);
         }
-        self.old.remove(&key);
-        self.young.insert(key, cached);
+        self.young.insert(key, entry, bytes);
     }
 
     fn forget(&mut self, key: &RecordKey) -> bool {
@@ -130,53 +144,84 @@ impl<T: Clone> Generations<T> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use sprag_core::session::SessionRecord;
+
     use super::*;
-    use crate::backend::AccountId;
+    use crate::backend::{AccountId, Kind};
 
     fn key(name: u16) -> RecordKey {
         RecordKey::fixed(AccountId::STORE, Kind::Session, name.to_be_bytes())
     }
 
-    fn cached(version: u64) -> Cached {
+    fn cached(version: u64, size: usize) -> Cached {
         Cached {
             version: Version::new(version).unwrap(),
-            value: Arc::new(Value::Stamp),
+            value: Arc::new(Value::Session(SessionRecord::new_fresh())),
+            parts: Parts::default(),
+            size,
         }
     }
 
+    fn number(cache: &mut Cache, name: u16) -> Option<u64> {
+        Some(cache.get(&key(name))?.version.number())
+    }
+
     #[test]
-    fn what_is_used_stays_and_the_rest_goes() {
-        let mut generations = Generations::new(10);
-        for name in 0..35 {
-            generations.put(key(name), cached(1 + u64::from(name)));
-            assert_eq!(generations.get(&key(0)).unwrap().version.number(), 1);
-            assert!(generations.young.len() + generations.old.len() <= 20);
+    fn what_is_used_stays_and_the_rest_goes_within_the_limit() {
+        let mut cache = Cache::default();
+        cache.limit(100_000);
+        for name in 0..200 {
+            cache.put(
+                key(name),
+                cached(1 + u64::from(name), 100 * usize::from(name % 30)),
+            );
+            assert_eq!(number(&mut cache, 0), Some(1));
+            let entries = cache
+                .0
+                .young
+                .entries
+                .values()
+                .chain(cache.0.old.entries.values());
+            let bytes: usize = entries.map(|(_, bytes)| bytes).sum();
+            assert_eq!(bytes, cache.0.young.bytes + cache.0.old.bytes);
+            assert!(bytes <= 100_000, "{bytes}");
         }
-        assert!(generations.get(&key(1)).is_none());
-        assert!(generations.get(&key(34)).is_some());
+        assert!(number(&mut cache, 1).is_none());
+        assert!(number(&mut cache, 199).is_some());
+        // What alone is too large is not kept, and nothing goes for it.
+        cache.put(key(500), cached(1, 60_000));
+        assert!(number(&mut cache, 500).is_none());
+        assert!(number(&mut cache, 199).is_some());
     }
 
     #[test]
     fn the_last_version_counts_and_what_is_forgotten_is_gone() {
-        let mut generations = Generations::new(2);
+        let mut cache = Cache::default();
+        cache.limit(4 * ENTRY);
         for version in 1..10 {
-            generations.put(key(1), cached(version));
-            generations.put(key(2), cached(version));
-            generations.put(key(3), cached(version));
-            let found = generations.get(&key(1));
-            assert!(found.is_none_or(|found| found.version.number() == version));
+            for name in 1..=3 {
+                cache.put(key(name), cached(version, 0));
+            }
+            let found = number(&mut cache, 1);
+            assert!(found.is_none_or(|found| found == version));
         }
+        cache.put(key(1), cached(10, 1 << 20));
         for name in 1..=3 {
-            generations.forget(&key(name));
-            assert!(generations.get(&key(name)).is_none());
+            assert!(number(&mut cache, 1).is_none(), "too large now");
+            cache.forget(&key(name));
+            assert!(number(&mut cache, name).is_none());
         }
+        assert_eq!(cache.0.young.bytes + cache.0.old.bytes, 0);
     }
 
     #[test]
     fn only_sessions_and_identities_are_kept() {
         let mut cache = Cache::default();
-        let key = RecordKey::fixed(AccountId::STORE, Kind::PreKey, [1]);
-        cache.put(key, cached(1));
-        assert!(cache.get(&key).is_none());
+        let counter = Cached {
+            value: Arc::new(Value::Counter(1)),
+            ..cached(1, 1)
+        };
+        cache.put(key(1), counter);
+        assert!(number(&mut cache, 1).is_none());
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The format that this release writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The header as it was read.
 pub(crate) struct Header {
@@ -80,6 +80,9 @@ pub(super) async fn read(backend: &impl Backend) -> Result<Option<Header>, Error
     };
     let payload = frame::open(&record.bytes, b"").ok_or_else(not_readable)?;
     let stored = Stored::decode(payload).map_err(|_| not_readable())?;
+    if stored.format < FORMAT {
+        return Err(corrupt("a format that no release wrote").into());
+    }
     if stored.format > FORMAT || stored.write_epoch > 0 {
         return Err(BackendError::TooNew {
             found: i64::from(stored.format.max(FORMAT + 1)),

@@ -40,6 +40,8 @@ pub(crate) enum Name<'a> {
     Publication,
     /// The sessions with an address.
     Session(&'a ProtocolAddress),
+    /// A part of these, by the bytes of their name and its number.
+    SessionPart(&'a [u8], u16),
     /// The identity of an address.
     Identity(&'a ProtocolAddress),
     PreKey(PreKeyId),
@@ -65,6 +67,7 @@ impl Name<'_> {
         match self {
             Self::Account | Self::Publication => Kind::Account,
             Self::Session(_) => Kind::Session,
+            Self::SessionPart(..) => Kind::SessionPart,
             Self::Identity(_) => Kind::Identity,
             Self::PreKey(_) => Kind::PreKey,
             Self::SignedPreKey(_) => Kind::SignedPreKey,
@@ -94,6 +97,7 @@ impl Name<'_> {
             Self::Session(address) | Self::Identity(address) | Self::AccountEntry(address) => {
                 address_bytes(address)
             }
+            Self::SessionPart(session, number) => [&number.to_be_bytes(), *session].concat(),
             Self::PreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::SignedPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::KyberPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),

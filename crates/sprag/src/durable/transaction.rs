@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use rand_core::CryptoRng;
 use sprag_core::time::Timestamp;
 use tracing::debug;
 
 use super::{
-    DurableStore, cache::Cached, frame, header, header::Header, names::Name, unreadable,
-    value::Value,
+    DurableStore, cache::Cached, frame, header, header::Header, names::Name, parts, parts::Parts,
+    unreadable, value::Value,
 };
 use crate::{
     Error, StoreError,
@@ -71,6 +72,9 @@ pub(super) enum Reading {
     Cached,
 }
 
+/// What was read at one moment, absence included.
+type Snapshot = HashMap<RecordKey, Option<Record>>;
+
 /// A record that the transaction knows, or its absence.
 pub(crate) struct Slot {
     name: Vec<u8>,
@@ -79,6 +83,10 @@ pub(crate) struct Slot {
     /// As it is now; `None` if there is no record.
     value: Option<Arc<Value>>,
     changed: bool,
+    /// The parts of a session, as they are stored.
+    parts: Parts,
+    /// How many bytes the record has where it is stored.
+    size: usize,
 }
 
 impl Slot {
@@ -184,9 +192,7 @@ impl<B: Backend> Transaction<B> {
         let bytes = self.name_bytes(name).map_err(failed)?;
         let key = self.key(name, &bytes);
         if !self.knows(&key, &bytes) {
-            let records = self.store.backend().read(&[key]).await.map_err(failed)?;
-            let record = records.into_iter().next().flatten();
-            self.remember(operation, key, name, bytes, record)?;
+            self.fetch(operation, vec![(key, name, bytes)]).await?;
         }
         let mut slots = self.slots();
         let slot = slots.get_mut(&key);
@@ -232,15 +238,91 @@ impl<B: Backend> Transaction<B> {
                 missing.push((key, *name, bytes));
             }
         }
+        self.fetch(operation, missing).await
+    }
+
+    /// Reads records from the backend, all of them at once.
+    async fn fetch(
+        &self,
+        operation: &'static str,
+        missing: Vec<(RecordKey, Name<'_>, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
         if missing.is_empty() {
             return Ok(());
         }
-        let keys: Vec<_> = missing.iter().map(|(key, ..)| *key).collect();
-        let records = self.store.backend().read(&keys).await.map_err(failed)?;
-        for ((key, name, bytes), record) in missing.into_iter().zip(records) {
-            self.remember(operation, key, name, bytes, record)?;
+        let mut keys: Vec<_> = missing.iter().map(|(key, ..)| *key).collect();
+        for (_, name, bytes) in &missing {
+            if name.kind() == Kind::Session {
+                keys.extend((0..parts::EXPECTED).map(|number| self.part_key(bytes, number)));
+            }
+        }
+        let mut found = self.read(operation, &keys).await?;
+        for (key, name, bytes) in missing {
+            if name.kind() == Kind::Session {
+                self.fetch_session(operation, key, name, bytes, &found)
+                    .await?;
+            } else {
+                self.remember(operation, key, name, bytes, found.remove(&key).flatten())?;
+            }
         }
         Ok(())
+    }
+
+    /// Puts a session together from its records, of which some were `found` in one snapshot.
+    async fn fetch_session(
+        &self,
+        operation: &'static str,
+        key: RecordKey,
+        name: Name<'_>,
+        bytes: Vec<u8>,
+        found: &Snapshot,
+    ) -> Result<(), StoreError> {
+        let damaged = || unreadable(operation, Kind::Session);
+        let mut later;
+        let mut found = found;
+        loop {
+            let Some(Some(record)) = found.get(&key) else {
+                return self.remember(operation, key, name, bytes, None);
+            };
+            let payload = frame::open(&record.bytes, &bytes).ok_or_else(damaged)?;
+            let (mut parts, rest) = Parts::read(&payload).ok_or_else(damaged)?;
+            let keys = parts.iter().map(|part| self.part_key(&bytes, part.number));
+            let keys: Vec<_> = keys.chain([key]).collect();
+            if keys.iter().all(|key| found.contains_key(key)) {
+                let whole = parts.fill(|part| {
+                    let name = Name::SessionPart(&bytes, part.number).bytes();
+                    let record = found.get(&self.part_key(&bytes, part.number))?.as_ref()?;
+                    let version_fits = record.version == part.version;
+                    version_fits.then(|| frame::open(&record.bytes, &name))?
+                });
+                let whole = whole.and_then(|()| parts.join(rest));
+                let whole = whole.ok_or_else(damaged)?;
+                let value = Value::decode(name, Bytes::copy_from_slice(&whole));
+                let value = Arc::new(value.ok_or_else(damaged)?);
+                self.slots().entry(key).or_insert(Slot {
+                    name: bytes,
+                    found: Some(record.version),
+                    value: Some(value),
+                    changed: false,
+                    size: record.bytes.len() + parts.bytes(),
+                    parts,
+                });
+                return Ok(());
+            }
+            // More parts than were read, or others than a moment ago.
+            later = self.read(operation, &keys).await?;
+            found = &later;
+        }
+    }
+
+    async fn read(
+        &self,
+        operation: &'static str,
+        keys: &[RecordKey],
+    ) -> Result<Snapshot, StoreError> {
+        let records = self.store.backend().read(keys).await;
+        let records = records.map_err(|error| StoreError::backend(operation, error))?;
+        Ok(keys.iter().copied().zip(records).collect())
     }
 
     /// Reads all records of a kind, page by page, and remembers them. `name` tells what a record is
@@ -300,6 +382,8 @@ impl<B: Backend> Transaction<B> {
                 found: None,
                 value: None,
                 changed: false,
+                parts: Parts::default(),
+                size: 0,
             });
         }
     }
@@ -321,6 +405,8 @@ impl<B: Backend> Transaction<B> {
             found: Some(cached.version),
             value: Some(cached.value),
             changed: false,
+            parts: cached.parts,
+            size: cached.size,
         };
         slots.insert(*key, slot);
         true
@@ -339,6 +425,7 @@ impl<B: Backend> Transaction<B> {
         let Entry::Vacant(slot) = slots.entry(key) else {
             return Ok(());
         };
+        let size = record.as_ref().map_or(0, |record| record.bytes.len());
         let (found, value) = match record {
             None => (None, None),
             Some(record) => {
@@ -353,6 +440,8 @@ impl<B: Backend> Transaction<B> {
             found,
             value,
             changed: false,
+            parts: Parts::default(),
+            size,
         });
         Ok(())
     }
@@ -374,15 +463,33 @@ impl<B: Backend> Transaction<B> {
     fn batch(&self) -> Result<Batch, Error> {
         let mut rng = generator(self.store.environment())?;
         let mut batch = self.expectations()?;
-        for (key, slot) in self.slots().iter().filter(|(_, slot)| slot.changed) {
-            match slot.value() {
-                Some(value) => {
-                    let bytes = frame::close(&slot.name, &value.encode());
-                    batch = batch.put(*key, Version::random(&mut rng), bytes);
+        for (key, slot) in self.slots().iter_mut().filter(|(_, slot)| slot.changed) {
+            let Some(value) = slot.value.as_deref() else {
+                if slot.found.is_some() {
+                    batch = batch.delete(*key);
+                    for part in slot.parts.iter() {
+                        batch = batch.delete(self.part_key(&slot.name, part.number));
+                    }
                 }
-                None if slot.found.is_some() => batch = batch.delete(*key),
-                None => {}
+                continue;
+            };
+            let mut payload = value.encode();
+            if let Value::Session(_) = value {
+                let cut = slot.parts.cut(&payload, &mut rng);
+                let before = std::mem::replace(&mut slot.parts, cut.parts);
+                for part in slot.parts.iter().filter(|part| !before.has(part)) {
+                    let name = Name::SessionPart(&slot.name, part.number).bytes();
+                    let bytes = frame::close(&name, &part.bytes);
+                    batch = batch.put(self.part_key(&slot.name, part.number), part.version, bytes);
+                }
+                for number in cut.surplus {
+                    batch = batch.delete(self.part_key(&slot.name, number));
+                }
+                payload = cut.payload;
             }
+            let bytes = frame::close(&slot.name, &payload);
+            slot.size = bytes.len() + slot.parts.bytes();
+            batch = batch.put(*key, Version::random(&mut rng), bytes);
         }
         Ok(batch)
     }
@@ -414,8 +521,13 @@ impl<B: Backend> Transaction<B> {
             };
             match (version, &slot.value) {
                 (Some(version), Some(value)) => {
-                    let value = Arc::clone(value);
-                    cache.put(*key, Cached { version, value });
+                    let cached = Cached {
+                        version,
+                        value: Arc::clone(value),
+                        parts: slot.parts.clone(),
+                        size: slot.size,
+                    };
+                    cache.put(*key, cached);
                 }
                 _ => {
                     cache.forget(key);
@@ -435,6 +547,12 @@ impl<B: Backend> Transaction<B> {
                 limit: u16::MAX.into(),
             })
         }
+    }
+
+    /// Where a part of the session with these bytes of a name lies.
+    fn part_key(&self, session: &[u8], number: u16) -> RecordKey {
+        let name = Name::SessionPart(session, number);
+        self.key(name, &name.bytes())
     }
 
     fn key(&self, name: Name<'_>, bytes: &[u8]) -> RecordKey {

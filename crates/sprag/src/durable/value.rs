@@ -95,6 +95,8 @@ impl Value {
         Some(match name {
             Name::Account => Self::Account(OwnIdentity::decode(payload)?),
             Name::Publication => Self::Publication(Publication::decode(payload)?),
+            // Its session alone makes sense of it.
+            Name::SessionPart(..) => return None,
             Name::Session(_) => Self::Session(SessionRecord::deserialize(&payload).ok()?),
             Name::Identity(_) => Self::Identity(IdentityKey::deserialize(&payload).ok()?),
             Name::PreKey(_) => Self::PreKey(PreKeyRecord::deserialize(&payload).ok()?),
