@@ -22,6 +22,12 @@ fn main() {
             hold(&contest);
         }
     }
+    // These only if they are asked for.
+    for contest in contest::in_big_stores() {
+        if wanted.iter().any(|word| contest.what.contains(word)) {
+            hold(&contest);
+        }
+    }
 }
 
 /// Holds a contest and prints its rows.

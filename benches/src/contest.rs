@@ -80,9 +80,26 @@ fn contest(
 pub fn in_sqlite() -> Vec<Contest> {
     vec![
         conversations(1, "SQLite, one conversation"),
+        conversations(8, "SQLite, 8 conversations"),
         conversations(64, "SQLite, 64 conversations"),
         conversations(512, "SQLite, 512 conversations"),
     ]
+}
+
+/// Sprag alone, in stores of several sizes. To make these takes minutes and 8 GB of disk.
+pub fn in_big_stores() -> Vec<Contest> {
+    const SIZES: [(usize, &str); 3] = [
+        (1000, "1 000 sessions"),
+        (100_000, "100 000 sessions"),
+        (1_000_000, "1 000 000 sessions"),
+    ];
+    let entry = |(size, who)| Entry::new(who, move || sqlite::ping_pong_among(64, size));
+    vec![Contest {
+        what: "big store, 64 conversations",
+        entries: SIZES.into_iter().map(entry).collect(),
+        turn: Duration::from_millis(200),
+        rounds: 11,
+    }]
 }
 
 fn conversations(count: usize, what: &'static str) -> Contest {

@@ -2,11 +2,17 @@
 //!
 //! The file lies in the system's folder for temporary files; set `TMPDIR` to measure another disk.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use rand::Rng;
 use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InboxId, ProtocolAddress,
-    SessionCipher, SessionRecord, SessionStore, Transaction, protocol::identity::IdentityKeyPair,
+    SessionCipher, SessionRecord, SessionStore, Transaction,
+    backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey, Version},
+    protocol::identity::IdentityKeyPair,
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use tempfile::TempDir;
@@ -19,6 +25,13 @@ use crate::{
 };
 
 type Store = DurableStore<SqliteBackend>;
+
+/// What a session in use takes: the record that every message rewrites, and two parts.
+const RECORD: (Kind, usize) = (Kind::Session, 2000);
+const PARTS: [(Kind, usize); 2] = [(Kind::SessionPart, 3400), (Kind::SessionPart, 1200)];
+
+/// Other sessions that are put into a store in one commit.
+const AT_ONCE: usize = 1000;
 
 /// So many conversations at once, with outbox and inbox. What was sent or read is acknowledged beside
 /// the next step.
@@ -33,12 +46,67 @@ pub fn ping_pong(conversations: usize) -> Runner {
 
 /// The same without outbox and inbox: the ciphers over transactions.
 pub fn ping_pong_of_sessions(conversations: usize) -> Runner {
-    at_once(pairs(conversations), |mut pair, times| async move {
-        for _ in 0..times {
-            pair.message_of_sessions().await.unwrap();
+    ping_pong_among(conversations, 0)
+}
+
+/// The same in a store that holds so many other sessions, too. Says how long it took to open that.
+#[allow(clippy::print_stderr)]
+pub fn ping_pong_among(conversations: usize, others: usize) -> Runner {
+    let folder = Arc::new(TempDir::new().unwrap());
+    if others > 0 {
+        fill(&folder, others);
+        let took = Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(open_and_close(&folder));
+        eprintln!("opened among {others} sessions in {took:.1?}");
+    }
+    at_once(
+        pairs_in(&folder, conversations),
+        |mut pair, times| async move {
+            for _ in 0..times {
+                pair.message_of_sessions().await.unwrap();
+            }
+            pair
+        },
+    )
+}
+
+/// How long opening takes.
+async fn open_and_close(folder: &TempDir) -> Duration {
+    let start = Instant::now();
+    let store = DurableStore::open(open(folder).await).await.unwrap();
+    let took = start.elapsed();
+    store.close().await.unwrap();
+    took
+}
+
+async fn open(folder: &TempDir) -> SqliteBackend {
+    let options = SqliteOptions::file(folder.path().join("sprag.db"));
+    options.open().await.unwrap()
+}
+
+/// Puts sessions into a store that nobody uses. To the backend a record is but bytes.
+fn fill(folder: &TempDir, sessions: usize) {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let backend = open(folder).await;
+        let mut rng = rand::rng();
+        for start in (0..sessions).step_by(AT_ONCE) {
+            let mut batch = Batch::new(OperationId::random(&mut rng));
+            for _ in start..sessions.min(start + AT_ONCE) {
+                for (kind, length) in [RECORD].into_iter().chain(PARTS) {
+                    let (mut key, mut bytes) = ([0; 32], vec![0; length]);
+                    rng.fill_bytes(&mut key);
+                    rng.fill_bytes(&mut bytes);
+                    let key = RecordKey::fixed(AccountId::from_bytes([1; 16]), kind, key);
+                    batch = batch.put(key, Version::random(&mut rng), bytes);
+                }
+            }
+            assert_eq!(backend.commit(batch).await, Ok(CommitOutcome::Committed));
         }
-        pair
-    })
+        backend.close().await.unwrap();
+    });
 }
 
 /// Two accounts of one store, who have a session.
@@ -55,17 +123,19 @@ struct Party {
 }
 
 fn pairs(count: usize) -> Vec<Pair> {
-    let folder = Arc::new(TempDir::new().unwrap());
+    pairs_in(&Arc::new(TempDir::new().unwrap()), count)
+}
+
+fn pairs_in(folder: &Arc<TempDir>, count: usize) -> Vec<Pair> {
     let mut settled = Conversation::settled();
     let snapshots = settled.snapshots(SNAPSHOTS);
     let identities = [&settled.alice.identity, &settled.bob.identity];
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let backend = SqliteOptions::file(folder.path().join("sprag.db")).open();
-        let store = DurableStore::open(backend.await.unwrap()).await.unwrap();
+        let store = DurableStore::open(open(folder).await).await.unwrap();
         let mut pairs = Vec::with_capacity(count);
         for (number, snapshot) in snapshots.iter().cycle().take(count).enumerate() {
-            let pair = Pair::new(&store, &folder, number, identities, snapshot);
+            let pair = Pair::new(&store, folder, number, identities, snapshot);
             pairs.push(pair.await.unwrap());
         }
         pairs

@@ -78,8 +78,8 @@ impl SqliteOptions {
             create: true,
             busy_timeout: Duration::from_secs(5),
             readers: 2,
-            queue_length: 256,
-            cache_bytes: 8 << 20,
+            queue_length: 1024,
+            cache_bytes: 16 << 20,
         }
     }
 
@@ -108,14 +108,14 @@ impl SqliteOptions {
     }
 
     /// How many calls may wait for the writer, and for the readers, before further callers wait
-    /// outside; at least 1. Default: 256.
+    /// outside; at least 1. Default: 1024.
     #[must_use]
     pub fn queue_length(mut self, length: usize) -> Self {
         self.queue_length = length.max(1);
         self
     }
 
-    /// How much memory each connection may use to cache pages. Default: 8 MiB.
+    /// How much memory each connection may use to cache pages. Default: 16 MiB.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
