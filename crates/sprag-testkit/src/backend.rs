@@ -155,6 +155,7 @@ macro_rules! backend_suite {
             an_empty_batch_validates
             a_recreated_record_is_not_the_old_one
             blind_writes_need_no_expectation
+            deletions_that_wait_are_seen_at_once
             operations_are_remembered
             operations_that_wrote_nothing_are_not_in_the_store
             accounts_and_kinds_are_apart
@@ -192,6 +193,7 @@ macro_rules! durable_backend_suite {
             records_survive_closing
             records_survive_without_closing
             operations_survive
+            deletions_that_wait_are_done_by_closing
             closing_finishes_what_was_accepted
         }
     };

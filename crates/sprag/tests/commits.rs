@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sprag::{
-    Account, DurableStore, Envelope, ProtocolAddress,
+    Account, DurableStore, Envelope, ProtocolAddress, SessionStore,
     backend::{
         AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
         MemoryBackend, OperationId, Record, RecordKey,
@@ -22,6 +22,8 @@ struct Noting {
 #[derive(Default, Debug, PartialEq, Eq)]
 struct Notes {
     reads: usize,
+    /// Written of sessions.
+    session_bytes: usize,
     commits: Vec<Written>,
 }
 
@@ -30,6 +32,15 @@ struct Notes {
 struct Written {
     puts: Vec<Kind>,
     deletes: Vec<Kind>,
+}
+
+impl Notes {
+    fn add(&mut self, batch: &Batch, written: Written) {
+        let of_sessions = |kind| matches!(kind, Kind::Session | Kind::SessionPart);
+        let puts = batch.puts.iter().filter(|put| of_sessions(put.key.kind()));
+        self.session_bytes += puts.map(|put| put.bytes.len()).sum::<usize>();
+        self.commits.push(written);
+    }
 }
 
 impl Noting {
@@ -52,7 +63,7 @@ impl Backend for Noting {
         };
         written.puts.sort();
         written.deletes.sort();
-        self.notes.lock().unwrap().commits.push(written);
+        self.notes.lock().unwrap().add(&batch, written);
         self.inner.commit(batch).await
     }
 
@@ -217,4 +228,47 @@ async fn a_bundle_costs_one_commit() {
         deletes: vec![],
     };
     assert_eq!(notes.commits, [written]);
+}
+
+/// Skipped keys lie apart from what every message changes, in blocks: a message in order rewrites none, a late
+/// one its own. All of it is there again after a restart, and goes with the session.
+#[tokio::test]
+async fn a_message_rewrites_of_many_skipped_keys_only_what_it_must() {
+    let pair = Pair::talking().await;
+    let mut envelopes = Vec::new();
+    for number in 0..500_u16 {
+        let text = number.to_be_bytes();
+        let sent = pair.alice.send(pair.bob.address(), &text[..]);
+        envelopes.push(sent.await.unwrap());
+    }
+    pair.receive(&pair.bob, &pair.alice, &envelopes[498]).await;
+    assert!(
+        pair.backend.take().session_bytes > 30_000,
+        "498 skipped keys"
+    );
+    pair.receive(&pair.bob, &pair.alice, &envelopes[499]).await;
+    let in_order = pair.backend.take().session_bytes;
+    pair.receive(&pair.bob, &pair.alice, &envelopes[77]).await;
+    let late = pair.backend.take().session_bytes;
+    assert!(in_order < 3_000 && late < 30_000, "{in_order} {late}");
+
+    let store = DurableStore::open(pair.backend.clone()).await.unwrap();
+    let bob = pair.bob.address();
+    let restarted = Account::open(store.clone(), bob.clone()).await.unwrap();
+    for number in [400, 64, 63, 0] {
+        pair.receive(&restarted, &pair.alice, &envelopes[number])
+            .await;
+    }
+    let before = pair.backend.inner.len();
+    let transaction = store.begin(bob);
+    let deleted = transaction.delete_session(pair.alice.address()).await;
+    deleted.unwrap();
+    transaction.commit().await.unwrap();
+    let written = pair.backend.take().commits.pop().unwrap();
+    let parts = written
+        .deletes
+        .iter()
+        .filter(|kind| **kind == Kind::SessionPart);
+    assert!(parts.count() >= 8);
+    assert_eq!(before - pair.backend.inner.len(), written.deletes.len());
 }

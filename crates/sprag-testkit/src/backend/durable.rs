@@ -75,6 +75,18 @@ pub async fn operations_survive(fixture: Fixture) {
     );
 }
 
+/// A deletion that nobody waited for is durable once the store is closed.
+pub async fn deletions_that_wait_are_done_by_closing(fixture: Fixture) {
+    put(fixture.backend(), session(b"one"), b"1").await;
+    let deleted = fixture
+        .backend()
+        .delete_soon(batch().delete(session(b"one")));
+    assert_eq!(deleted.await, Ok(CommitOutcome::Committed));
+    fixture.backend().close().await.expect("close");
+    let fixture = fixture.reopened().await;
+    assert_eq!(read(fixture.backend(), session(b"one")).await, None);
+}
+
 /// Commits that race with closing are refused and absent, or committed and there.
 pub async fn closing_finishes_what_was_accepted(fixture: Fixture) {
     let tasks: Vec<_> = (0..64)

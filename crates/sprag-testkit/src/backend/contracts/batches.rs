@@ -211,3 +211,44 @@ pub async fn operations_that_wrote_nothing_are_not_in_the_store(fixture: Fixture
     }
     assert_eq!(bytes_at(backend, key).await.as_deref(), Some(&b"1"[..]));
 }
+
+/// A deletion that nobody waits for is seen by whatever the same handle is asked next.
+pub async fn deletions_that_wait_are_seen_at_once(fixture: Fixture) {
+    let backend = fixture.backend();
+    let soon = async |key| {
+        let outcome = backend.delete_soon(batch().delete(key)).await;
+        assert_eq!(outcome, Ok(Committed));
+    };
+    let mut versions = Vec::new();
+    for index in 0..5 {
+        versions.push(put(backend, numbered(index), b"x").await);
+    }
+    soon(numbered(0)).await;
+    assert_eq!(read(backend, numbered(0)).await, None);
+
+    soon(numbered(1)).await;
+    let there = batch().expect(numbered(1), Some(versions[1]));
+    assert_eq!(commit(backend, there).await, Conflict);
+    let absent = batch().expect(numbered(1), None);
+    assert_eq!(commit(backend, absent).await, Committed);
+
+    soon(numbered(2)).await;
+    let found = scan_all(backend, ALICE, Kind::Session, 100).await;
+    let left = [numbered(3), numbered(4)].map(|key| key.key().to_vec());
+    assert!(found.into_iter().map(|(key, _)| key).eq(left));
+
+    // In the order in which they are asked for.
+    soon(numbered(3)).await;
+    let anew = batch()
+        .expect(numbered(3), None)
+        .put(numbered(3), version(), &b"y"[..]);
+    assert_eq!(commit(backend, anew).await, Committed);
+    assert!(read(backend, numbered(3)).await.is_some());
+
+    let more = batch().expect(numbered(4), None).delete(numbered(4));
+    let refused = backend
+        .delete_soon(more)
+        .await
+        .map_err(|error| error.code());
+    assert_eq!(refused, Err("store-invalid-batch"));
+}

@@ -1,0 +1,125 @@
+//! What a crash leaves of acknowledgements that were not durable yet.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use sprag::{
+    Account, DurableStore, ProtocolAddress,
+    backend::{
+        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
+        MemoryBackend, OperationId, Record, RecordKey,
+    },
+};
+
+/// Lets deletions that nobody waits for wait for the next commit. What waits is lost with the handle, as in
+/// a crash.
+#[derive(Clone, Default)]
+struct Lazy {
+    inner: MemoryBackend,
+    waiting: Arc<Mutex<Vec<RecordKey>>>,
+}
+
+impl Lazy {
+    fn crashed(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            waiting: Arc::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Lazy {
+    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
+        self.inner.read(keys).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+        let delete = |batch: Batch, key| batch.delete(key);
+        let deletions = Batch::new(OperationId::from_bytes([0; 16]));
+        let deletions = waiting.into_iter().fold(deletions, delete);
+        assert_eq!(
+            self.inner.commit(deletions).await,
+            Ok(CommitOutcome::Committed)
+        );
+        self.inner.commit(batch).await
+    }
+
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        batch.require_deletes_only()?;
+        self.waiting.lock().unwrap().extend(batch.deletes);
+        Ok(CommitOutcome::Committed)
+    }
+
+    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
+        self.inner.committed(operation).await
+    }
+
+    async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        self.inner.scan(account, kind, after, limit).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+        self.inner.checkpoint().await
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.inner.close().await
+    }
+}
+
+async fn accounts(backend: &Lazy) -> (Account<Lazy>, Account<Lazy>) {
+    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let account = async |name| {
+        let address = ProtocolAddress::new(name, 1).unwrap();
+        Account::open_or_create(store.clone(), address)
+            .await
+            .unwrap()
+    };
+    (account("alice").await, account("bob").await)
+}
+
+/// They are handed over once more, the same bytes under the same ids, and can be acknowledged again.
+#[tokio::test]
+async fn a_crash_brings_back_what_was_acknowledged_last() {
+    let backend = Lazy::default();
+    let (alice, bob) = accounts(&backend).await;
+    let bundle = bob.bundle().await.unwrap();
+    alice.start_session(bob.address(), &bundle).await.unwrap();
+    let envelope = alice.send(bob.address(), b"hi").await.unwrap();
+    let (kind, bytes) = (envelope.message_type, &envelope.bytes);
+    let delivery = bob.receive(alice.address(), kind, bytes).await.unwrap();
+    assert!(alice.sent(envelope.id).await.unwrap());
+    assert!(bob.done(delivery.id).await.unwrap());
+    assert_eq!(backend.waiting.lock().unwrap().len(), 2);
+
+    let backend = backend.crashed();
+    let (alice, bob) = accounts(&backend).await;
+    assert_eq!(alice.outbox_pending().await.unwrap(), [envelope.clone()]);
+    assert_eq!(bob.inbox_pending().await.unwrap(), [delivery.clone()]);
+    let again = bob.receive(alice.address(), kind, bytes).await.unwrap();
+    assert_eq!(again, delivery);
+    assert!(alice.sent(envelope.id).await.unwrap());
+    assert!(bob.done(delivery.id).await.unwrap());
+
+    // The next commit of anybody takes them along.
+    alice.send(bob.address(), b"next").await.unwrap();
+    let (alice, bob) = accounts(&backend.crashed()).await;
+    assert_eq!(alice.outbox_pending().await.unwrap().len(), 1);
+    assert_eq!(bob.inbox_pending().await.unwrap(), []);
+    assert!(!alice.sent(envelope.id).await.unwrap());
+    let again = bob.receive(alice.address(), kind, bytes).await;
+    assert_eq!(again.unwrap_err().code(), "duplicate-message");
+}
