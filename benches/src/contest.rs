@@ -95,7 +95,7 @@ pub fn in_big_stores() -> Vec<Contest> {
     ];
     let entry = |(size, who)| Entry::new(who, move || sqlite::ping_pong_among(64, size));
     vec![Contest {
-        what: "big store, 64 conversations",
+        what: "a big store",
         entries: SIZES.into_iter().map(entry).collect(),
         turn: Duration::from_millis(200),
         rounds: 11,

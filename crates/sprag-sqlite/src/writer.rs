@@ -36,7 +36,7 @@ const GROUP_BYTES: usize = 16 << 20;
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// The log is moved into the file when it has this many pages.
-const LOG_PAGES: i32 = 4000;
+const LOG_PAGES: i32 = 1800;
 
 /// How long deletions that nobody waits for may wait for a commit to join, and how many of them.
 const DELETIONS_WAIT: Duration = Duration::from_millis(100);

@@ -287,6 +287,8 @@ finds! {
     two_snapshots: ReadsComeInTwoSnapshots by contracts::reads_are_snapshots;
     no_deletes: DeletesAreForgotten by
         contracts::a_delete_removes,
+        contracts::deletions_that_wait_are_seen_at_once,
+        durable::deletions_that_wait_are_done_by_closing,
         contracts::conflict_if_the_record_vanished,
         contracts::blind_writes_need_no_expectation,
         contracts::scans_continue_after_a_deleted_key;

@@ -18,6 +18,7 @@ mod header;
 pub(crate) mod names;
 mod parts;
 mod retry;
+mod secret;
 mod sets;
 mod traits;
 mod transaction;

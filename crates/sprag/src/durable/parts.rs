@@ -21,6 +21,7 @@ use rand_core::CryptoRng;
 use sprag_core::session::SessionRecord;
 use zeroize::Zeroizing;
 
+use super::secret::SecretBytes;
 use crate::backend::Version;
 
 /// How many parts are read together with their session, in the hope that there are so many: what the
@@ -43,7 +44,7 @@ pub(super) struct Part {
 /// What a commit is to write for a session.
 pub(super) struct Cut {
     /// Of the session's own record.
-    pub(super) payload: Zeroizing<Vec<u8>>,
+    pub(super) payload: SecretBytes,
     pub(super) parts: Parts,
     /// Of the records of parts that there were, those that are not needed any more.
     pub(super) surplus: Vec<u16>,
@@ -77,7 +78,7 @@ impl Parts {
                 None => Part {
                     number: free.next().unwrap_or_default(),
                     version: Version::random(rng),
-                    bytes: Bytes::from_owner(Zeroizing::new(serialized[place.clone()].to_vec())),
+                    bytes: Bytes::from_owner(SecretBytes::from(serialized[place.clone()].to_vec())),
                     place,
                 },
             });
@@ -97,7 +98,7 @@ impl Parts {
         (0..=u16::MAX).filter(move |number| !taken.contains(number))
     }
 
-    fn payload(&self, serialized: &[u8]) -> Zeroizing<Vec<u8>> {
+    fn payload(&self, serialized: &[u8]) -> SecretBytes {
         let mut payload =
             Zeroizing::new(Vec::with_capacity(2 + 18 * self.0.len() + serialized.len()));
         payload.extend_from_slice(&(self.0.len() as u16).to_be_bytes());
@@ -113,7 +114,7 @@ impl Parts {
             from = part.place.end;
         }
         payload.extend_from_slice(&serialized[from..]);
-        payload
+        payload.into()
     }
 
     /// Reads which parts there are, and the rest of the session. `None` if it is damaged.
@@ -157,7 +158,7 @@ impl Parts {
     }
 
     /// The serialised session. `None` if the pieces do not fit together.
-    pub(super) fn join(&self, mut rest: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn join(&self, mut rest: &[u8]) -> Option<SecretBytes> {
         let length = rest.len() + self.bytes();
         let mut serialized = Zeroizing::new(Vec::with_capacity(length));
         for part in &self.0 {
@@ -169,7 +170,7 @@ impl Parts {
             rest = left;
         }
         serialized.extend_from_slice(rest);
-        Some(serialized)
+        Some(serialized.into())
     }
 
     /// How long all parts are together.

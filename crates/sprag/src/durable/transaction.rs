@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::{
     DurableStore, cache::Cached, frame, header, header::Header, names::Name, parts, parts::Parts,
-    unreadable, value::Value,
+    secret::SecretBytes, unreadable, value::Value,
 };
 use crate::{
     Error, StoreError,
@@ -473,7 +473,7 @@ impl<B: Backend> Transaction<B> {
                 }
                 continue;
             };
-            let mut payload = value.encode();
+            let mut payload = SecretBytes::from(value.encode());
             if let Value::Session(_) = value {
                 let cut = slot.parts.cut(&payload, &mut rng);
                 let before = std::mem::replace(&mut slot.parts, cut.parts);
