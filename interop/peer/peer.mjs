@@ -10,6 +10,7 @@
 
 import { readFileSync } from 'node:fs';
 import { ErrorCode, LibSignalErrorBase, PrivateKey, PublicKey } from '@signalapp/libsignal-client';
+import { ofGroups } from './groups.mjs';
 import { Party, toBytes, toText } from './party.mjs';
 
 const parties = new Map();
@@ -57,10 +58,10 @@ function admit(name, party) {
 async function answer(request) {
   const { op } = request;
   if (Object.hasOwn(general, op)) return general[op](request);
-  if (!Object.hasOwn(ofParty, op)) throw new BadRequest(`no such op: ${op}`);
+  if (!Object.hasOwn(ofParty, op) && !Object.hasOwn(ofGroups, op)) throw new BadRequest(`no such op: ${op}`);
   const party = parties.get(request.party);
   if (!party) throw new BadRequest(`no such party: ${request.party}`);
-  return party[ofParty[op]](request);
+  return Object.hasOwn(ofGroups, op) ? ofGroups[op](party, request) : party[ofParty[op]](request);
 }
 
 function describe(error) {
