@@ -9,6 +9,7 @@ import {
   Identities,
   KyberPreKeys,
   PreKeys,
+  SenderKeys,
   Sessions,
   SignedPreKeys,
   keyOf,
@@ -25,9 +26,13 @@ const {
   PreKeySignalMessage,
   PrivateKey,
   ProtocolAddress,
+  SenderKeyDistributionMessage,
   SignalMessage,
   SignedPreKeyRecord,
+  groupDecrypt,
+  groupEncrypt,
   processPreKeyBundle,
+  processSenderKeyDistributionMessage,
   signalDecrypt,
   signalDecryptPreKey,
   signalEncrypt,
@@ -209,6 +214,30 @@ class Conversation {
   }
 }
 
+/** Alice, whose sender key Bob has. */
+class Group {
+  id = 'd1d1d1d1-7000-11eb-b32a-33b8a8a487a6';
+  alice = ProtocolAddress.new('alice', 1);
+  aliceKeys = new SenderKeys();
+  bobKeys = new SenderKeys();
+
+  static async joined() {
+    const group = new Group();
+    const { id, alice, aliceKeys, bobKeys } = group;
+    const key = await SenderKeyDistributionMessage.create(alice, id, aliceKeys);
+    await processSenderKeyDistributionMessage(alice, key, bobKeys);
+    return group;
+  }
+
+  async send() {
+    return (await groupEncrypt(this.alice, this.id, this.aliceKeys, plaintext)).serialize();
+  }
+
+  receive(message) {
+    return groupDecrypt(this.alice, this.bobKeys, message);
+  }
+}
+
 async function timed(work) {
   const start = process.hrtime.bigint();
   await work();
@@ -351,6 +380,26 @@ const works = {
     return (times) =>
       timed(async () => {
         for (let batch = 0; batch < times; batch += 1) await bob.makePreKeys(100);
+      });
+  },
+
+  async 'group encrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      timed(async () => {
+        for (let sent = 0; sent < times; sent += 1) await group.send();
+      });
+  },
+
+  async 'group decrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      inBatches(times, streamLength, async (count) => {
+        const messages = [];
+        while (messages.length < count) messages.push(await group.send());
+        return timed(async () => {
+          for (const message of messages) await group.receive(message);
+        });
       });
   },
 };

@@ -6,6 +6,7 @@
 //! | [`measure`] | figures of contests |
 //! | [`conversation`] | Sprag between two parties, over its in-memory stores |
 //! | [`ours`] | the pieces of work, done by Sprag |
+//! | [`groups`] | the same for groups |
 //! | [`sqlite`] | the same over accounts in SQLite |
 //! | [`naive`] | the same over a SQLite store as guides show it |
 //! | [`disk`] | what the disk allows |
@@ -19,6 +20,7 @@
 pub mod contest;
 pub mod conversation;
 pub mod disk;
+pub mod groups;
 pub mod measure;
 pub mod naive;
 pub mod official;
