@@ -11,6 +11,7 @@
 //! | [`pre_key`], [`bundle`] | what a recipient publishes so that sessions can start while it is away |
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
+//! | [`sealed_sender`] | hiding from the server who sends |
 //! | [`spqr`] | the sparse post-quantum ratchet |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
@@ -81,6 +82,7 @@ pub mod message;
 mod pqxdh;
 pub mod pre_key;
 mod ratchet;
+pub mod sealed_sender;
 pub mod sender_key;
 pub mod service_id;
 pub mod session;

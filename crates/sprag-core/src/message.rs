@@ -26,14 +26,20 @@ pub enum CiphertextMessageType {
     Whisper = 2,
     /// A message that (also) starts a session.
     PreKey = 3,
+    /// A message to a group, encrypted under its sender's key.
+    SenderKey = 7,
+    /// Content that is not encrypted, such as a request to send again.
+    Plaintext = 8,
 }
 
 impl CiphertextMessageType {
-    /// The type with this number, if it is one of those that sessions use.
+    /// The type with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
             2 => Some(Self::Whisper),
             3 => Some(Self::PreKey),
+            7 => Some(Self::SenderKey),
+            8 => Some(Self::Plaintext),
             _ => None,
         }
     }
@@ -53,7 +59,8 @@ impl CiphertextMessage {
     /// Parses a message of the type that came beside it.
     ///
     /// # Errors
-    /// Those of parsing either kind.
+    /// [`ProtocolError::InvalidArgument`] for a type that sessions do not use; otherwise those of parsing
+    /// either kind.
     pub fn deserialize(
         message_type: CiphertextMessageType,
         bytes: &[u8],
@@ -62,6 +69,9 @@ impl CiphertextMessage {
             CiphertextMessageType::Whisper => SignalMessage::deserialize(bytes).map(Self::Signal),
             CiphertextMessageType::PreKey => {
                 PreKeySignalMessage::deserialize(bytes).map(Self::PreKey)
+            }
+            CiphertextMessageType::SenderKey | CiphertextMessageType::Plaintext => {
+                Err(ProtocolError::InvalidArgument("not a message between two"))
             }
         }
     }

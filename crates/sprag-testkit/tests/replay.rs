@@ -32,6 +32,11 @@ fn one_to_one_walkthrough() {
 }
 
 #[test]
+fn sealed_sender() {
+    check("sealed_sender.json", 353);
+}
+
+#[test]
 fn spqr() {
     check("spqr.json", 112);
 }

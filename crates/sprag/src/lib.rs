@@ -138,7 +138,7 @@
 //!
 //! # Your own stores
 //!
-//! [`SessionBuilder`] and [`SessionCipher`] work over any implementation of the [six traits](stores), each
+//! [`SessionBuilder`], [`SessionCipher`] and [`SealedSessionCipher`] work over any implementation of the [six traits](stores), each
 //! of another make if you like; the table there says which operation needs which. The conformance kit in `sprag-testkit`
 //! tests yours.
 //!
@@ -163,6 +163,7 @@ pub mod backend;
 mod durable;
 mod environment;
 pub mod error;
+mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
 pub mod stores;
@@ -183,6 +184,7 @@ pub use crate::{
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
+    sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},
     stores::{
