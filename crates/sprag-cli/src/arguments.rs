@@ -41,11 +41,15 @@ pub(crate) enum Command {
     /// Encrypt standard input for a peer; prints the envelope, as JSON.
     ///
     /// If the command was killed before it printed the envelope, look into the outbox before giving it again: the
-    /// envelope may wait there. Encrypting the same text again makes a second message of it.
+    /// envelope may wait there. Encrypting the same text again makes a second message of it, except with --id.
     Encrypt {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
+        /// A name of your choice for this message: the same one prints the same envelope again, for 24 hours after it
+        /// was printed, instead of encrypting once more.
+        #[arg(long, value_name = "KEY")]
+        id: Option<String>,
     },
     /// Decrypt the envelope on standard input from a peer; prints exactly the plaintext.
     ///
@@ -72,6 +76,23 @@ pub(crate) enum Command {
 pub(crate) enum Session {
     /// Start a session with a peer from the bundle on standard input.
     Start {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+    /// List the devices of a name that there are sessions with, one address a line.
+    List {
+        /// The name.
+        name: String,
+    },
+    /// Put the session with a peer aside: what was sent in it can be read, but nothing more is sent in it.
+    Archive {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+    /// Forget all sessions with a peer: nothing that was sent in them can be read any more.
+    Delete {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,

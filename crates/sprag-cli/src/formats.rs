@@ -9,7 +9,7 @@ use base64::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sprag::{
-    CiphertextMessageType, DeviceId, PreKeyBundle,
+    DeviceId, EnvelopeType, PreKeyBundle,
     protocol::{
         bundle::{KyberPreKey, PreKey, SignedPreKey},
         curve,
@@ -67,15 +67,17 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    pub(crate) fn new(message_type: CiphertextMessageType, body: Vec<u8>) -> Self {
+    pub(crate) fn new(message_type: EnvelopeType, body: Vec<u8>) -> Self {
         Self {
             message_type: message_type as u8,
             body: Base64(body),
         }
     }
 
-    pub(crate) fn message_type(&self) -> Result<CiphertextMessageType, CliError> {
-        CiphertextMessageType::from_number(self.message_type).ok_or_else(|| {
+    pub(crate) fn message_type(&self) -> Result<EnvelopeType, CliError> {
+        let known = EnvelopeType::from_number(self.message_type)
+            .filter(|known| matches!(known, EnvelopeType::Whisper | EnvelopeType::PreKey));
+        known.ok_or_else(|| {
             CliError::Input(format!(
                 "an envelope's type is 2 or 3, not {}",
                 self.message_type

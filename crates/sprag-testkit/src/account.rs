@@ -24,6 +24,7 @@ pub mod conversations;
 pub mod keys;
 pub mod mailboxes;
 mod sample;
+pub mod sending;
 
 /// Makes a test of each contract of accounts.
 ///
@@ -53,6 +54,16 @@ macro_rules! account_suite {
             what_waits_is_listed_oldest_first
             the_status_counts_everything
         }
+        $crate::__account_contract_tests! { $fixture, sending:
+            a_text_with_a_key_is_sent_once
+            a_key_used_by_many_at_once_is_sent_once
+            a_key_is_remembered_for_its_time
+            a_key_belongs_to_its_recipient_and_account
+            a_text_goes_to_all_devices_or_to_none
+            our_other_devices_are_sent_to_but_not_ourselves
+            a_session_is_put_aside_or_forgotten
+            one_store_holds_many_accounts
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
@@ -62,6 +73,8 @@ macro_rules! account_suite {
         }
         $crate::__account_contract_tests! { $fixture, broken:
             a_send_that_breaks_loses_nothing
+            a_send_with_a_key_that_breaks_is_just_done_again
+            a_send_to_all_devices_that_breaks_reaches_all_or_none
             a_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice

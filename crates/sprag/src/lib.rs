@@ -180,7 +180,9 @@ pub use sprag_core::{
 };
 
 pub use crate::{
-    account::{Account, Delivery, Envelope, InboxId, OutboxId, Status},
+    account::{
+        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient, Status,
+    },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
