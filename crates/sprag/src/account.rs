@@ -9,6 +9,7 @@ mod ids;
 mod keys;
 mod mailbox;
 mod outgoing;
+mod sealed;
 mod sessions;
 mod status;
 
@@ -23,6 +24,7 @@ use sprag_core::{
 pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
 pub use self::outgoing::Outgoing;
+pub use self::sealed::Opened;
 pub use self::status::Status;
 
 use crate::{

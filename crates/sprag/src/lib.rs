@@ -181,7 +181,8 @@ pub use sprag_core::{
 
 pub use crate::{
     account::{
-        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient, Status,
+        Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
+        Status,
     },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
