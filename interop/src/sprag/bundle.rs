@@ -11,6 +11,20 @@ use sprag_core::{
 
 use crate::{Bundle, PublicPreKey, SignedPublicPreKey};
 
+impl TryFrom<&Bundle> for PreKeyBundle {
+    type Error = ProtocolError;
+
+    fn try_from(bundle: &Bundle) -> Result<Self, ProtocolError> {
+        parse(bundle)
+    }
+}
+
+impl From<&PreKeyBundle> for Bundle {
+    fn from(bundle: &PreKeyBundle) -> Self {
+        present(bundle)
+    }
+}
+
 pub(crate) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
     let Bundle {
         signed_pre_key: signed,
