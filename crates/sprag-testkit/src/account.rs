@@ -25,7 +25,10 @@ pub mod conversations;
 pub mod groups;
 pub mod keys;
 pub mod mailboxes;
+pub mod retry;
+pub mod safety;
 mod sample;
+pub mod sealed;
 pub mod sending;
 
 /// Makes a test of each contract of accounts.
@@ -75,6 +78,15 @@ macro_rules! account_suite {
             group_messages_wait_in_the_mailboxes
             no_group_message_key_is_used_twice
         }
+        $crate::__account_contract_tests! { $fixture, sealed:
+            a_sealed_message_tells_its_recipient_alone_who_sent_it
+            a_sealed_plaintext_waits_until_it_is_done
+            nothing_sealed_is_believed_without_a_valid_certificate
+            a_retry_request_is_opened_and_not_delivered
+            nothing_is_sealed_with_a_certificate_that_is_not_ours
+            a_sealed_text_with_a_key_is_sent_once
+            what_cannot_be_decrypted_can_be_opened
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
@@ -82,11 +94,27 @@ macro_rules! account_suite {
             a_handle_notices_what_another_one_did
             many_conversations_at_once_get_through
         }
+        $crate::__account_contract_tests! { $fixture, safety:
+            both_people_see_one_safety_number
+            account_ids_count_as_their_bytes
+            a_safety_number_needs_an_identity
+            a_safety_number_changes_with_an_identity
+        }
+        $crate::__account_contract_tests! { $fixture, retry:
+            a_lost_session_is_renewed
+            a_session_that_moved_on_is_left_alone
+            requests_about_something_else
+            an_archived_session_still_reads
+            plaintext_content_is_not_decrypted
+            an_archiving_that_breaks_can_be_repeated
+        }
         $crate::__account_contract_tests! { $fixture, broken:
             a_send_that_breaks_loses_nothing
             a_send_with_a_key_that_breaks_is_just_done_again
             a_send_to_all_devices_that_breaks_reaches_all_or_none
+            a_sealed_send_that_breaks_loses_nothing
             a_receive_that_breaks_loses_nothing
+            a_sealed_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice
             a_session_start_that_breaks_leaves_the_old_session
