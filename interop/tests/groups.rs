@@ -5,6 +5,8 @@
 mod binary;
 #[path = "groups/cast.rs"]
 mod cast;
+#[path = "groups/odd.rs"]
+mod odd;
 #[path = "shell/person.rs"]
 #[allow(dead_code, reason = "groups need the half of it")]
 mod person;
@@ -464,116 +466,5 @@ fn odd_records_are_treated_alike() {
         for ours in ours {
             assert_eq!(ours, theirs, "record {number}");
         }
-    }
-}
-
-/// Records that no implementation writes.
-mod odd {
-    use prost::Message;
-    use sprag_core::curve::KeyPair;
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(crate) struct Record {
-        #[prost(message, repeated, tag = "1")]
-        states: Vec<State>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct State {
-        #[prost(uint32, tag = "1")]
-        chain_id: u32,
-        #[prost(message, optional, tag = "2")]
-        chain_key: Option<Numbered>,
-        #[prost(message, optional, tag = "3")]
-        signing_key: Option<SigningKey>,
-        #[prost(message, repeated, tag = "4")]
-        message_keys: Vec<Numbered>,
-        #[prost(uint32, tag = "5")]
-        message_version: u32,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Numbered {
-        #[prost(uint32, tag = "1")]
-        iteration: u32,
-        #[prost(bytes = "vec", tag = "2")]
-        seed: Vec<u8>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct SigningKey {
-        #[prost(bytes = "vec", tag = "1")]
-        public: Vec<u8>,
-        #[prost(bytes = "vec", tag = "2")]
-        private: Vec<u8>,
-    }
-
-    fn sound() -> State {
-        let pair = KeyPair::generate(&mut rand::rng());
-        State {
-            chain_id: 5,
-            chain_key: Some(key(1, 32)),
-            signing_key: Some(SigningKey {
-                public: pair.public_key.serialize().to_vec(),
-                private: pair.private_key.serialize().to_vec(),
-            }),
-            message_keys: vec![key(0, 32)],
-            message_version: 3,
-        }
-    }
-
-    fn key(iteration: u32, length: usize) -> Numbered {
-        let seed = vec![7; length];
-        Numbered { iteration, seed }
-    }
-
-    pub(super) fn records() -> Vec<Vec<u8>> {
-        let changes: Vec<Box<dyn Fn(&mut State)>> = vec![
-            Box::new(|_| {}),
-            Box::new(|state| state.chain_id = 0),
-            Box::new(|state| state.chain_id = u32::MAX),
-            Box::new(|state| state.chain_key = None),
-            Box::new(|state| state.chain_key = Some(key(0, 0))),
-            Box::new(|state| state.chain_key = Some(key(1, 1))),
-            Box::new(|state| state.chain_key = Some(key(1, 31))),
-            Box::new(|state| state.chain_key = Some(key(1, 40))),
-            Box::new(|state| state.chain_key = Some(key(1, 100))),
-            Box::new(|state| state.chain_key = Some(key(u32::MAX, 32))),
-            Box::new(|state| state.chain_key = Some(key(u32::MAX - 1, 32))),
-            Box::new(|state| state.signing_key = None),
-            Box::new(|state| signing(state).public.clear()),
-            Box::new(|state| signing(state).public.push(9)),
-            Box::new(|state| signing(state).public.truncate(32)),
-            Box::new(|state| signing(state).public[0] = 6),
-            Box::new(|state| signing(state).private.clear()),
-            Box::new(|state| signing(state).private.push(9)),
-            Box::new(|state| signing(state).private[0] |= 7),
-            Box::new(|state| state.message_keys = vec![key(0, 0), key(0, 5), key(9, 33)]),
-            Box::new(|state| state.message_version = 0),
-            Box::new(|state| state.message_version = 4),
-            Box::new(|state| state.message_version = 16),
-            Box::new(|state| state.message_version = 255),
-            Box::new(|state| state.message_version = 256),
-        ];
-        let mut records = vec![Record::default()];
-        for change in changes {
-            let mut state = sound();
-            change(&mut state);
-            // Another state behind it is not looked at when sending.
-            let states = vec![state, sound()];
-            records.push(Record { states });
-        }
-        let seven = (0..7).map(|chain_id| State {
-            chain_id,
-            ..sound()
-        });
-        records.push(Record {
-            states: seven.collect(),
-        });
-        records.iter().map(Message::encode_to_vec).collect()
-    }
-
-    fn signing(state: &mut State) -> &mut SigningKey {
-        state.signing_key.get_or_insert_default()
     }
 }
