@@ -11,6 +11,7 @@
 //! | [`pre_key`], [`bundle`] | what a recipient publishes so that sessions can start while it is away |
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
+//! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
 //! | [`fingerprint`] | safety numbers |
 //! | [`crypto`] | helpers for applications |
@@ -72,6 +73,7 @@
 
 pub mod address;
 pub mod bundle;
+mod cipher;
 pub mod crypto;
 pub mod curve;
 pub mod error;
@@ -85,6 +87,7 @@ pub mod message;
 mod pqxdh;
 pub mod pre_key;
 mod ratchet;
+mod record;
 pub mod sender_key;
 pub mod service_id;
 pub mod session;

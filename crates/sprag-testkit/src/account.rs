@@ -19,8 +19,10 @@
 //! ```
 
 pub mod broken;
+pub mod broken_groups;
 pub mod concurrent;
 pub mod conversations;
+pub mod groups;
 pub mod keys;
 pub mod mailboxes;
 pub mod retry;
@@ -66,6 +68,15 @@ macro_rules! account_suite {
             a_session_is_put_aside_or_forgotten
             one_store_holds_many_accounts
         }
+        $crate::__account_contract_tests! { $fixture, groups:
+            every_member_speaks_across_restarts
+            group_messages_may_be_late_or_lost
+            a_sender_key_is_good_from_joining_to_renewal
+            a_sender_key_may_be_taken_again
+            groups_and_senders_are_apart
+            group_messages_wait_in_the_mailboxes
+            no_group_message_key_is_used_twice
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
@@ -97,6 +108,14 @@ macro_rules! account_suite {
             a_session_start_that_breaks_leaves_the_old_session
             a_creation_that_breaks_can_be_repeated
             an_acknowledgement_that_breaks_can_be_repeated
+        }
+        $crate::__account_contract_tests! { $fixture, broken_groups:
+            a_distribution_that_breaks_hands_out_one_key
+            a_renewal_that_breaks_leaves_one_key
+            a_joining_that_breaks_can_be_repeated
+            a_group_send_that_breaks_loses_nothing
+            a_group_send_with_a_key_that_breaks_is_just_done_again
+            a_group_receive_that_breaks_loses_nothing
         }
     };
 }

@@ -27,6 +27,11 @@ fn fingerprints() {
 }
 
 #[test]
+fn groups() {
+    check("groups.json", 374);
+}
+
+#[test]
 fn one_to_one() {
     check("one_to_one.json", 1608);
 }

@@ -22,7 +22,7 @@ pub(super) struct Break {
 /// What became of an operation that was to break.
 pub(super) struct Broken<T> {
     /// `None` if it hung and was cancelled.
-    outcome: Option<Result<T, Error>>,
+    pub(super) outcome: Option<Result<T, Error>>,
     /// Whether it came as far as the call that was to break.
     pub(super) reached: bool,
 }

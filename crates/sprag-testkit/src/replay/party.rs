@@ -301,14 +301,14 @@ fn entries(state: &Value, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> 
 }
 
 /// The result of a future that never waits.
-fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
 }
 
-fn protocol<T>(result: Option<Result<T, Error>>) -> Result<T, ProtocolError> {
+pub(super) fn protocol<T>(result: Option<Result<T, Error>>) -> Result<T, ProtocolError> {
     match result {
         Some(Ok(value)) => Ok(value),
         Some(Err(Error::Protocol(error))) => Err(error),

@@ -56,6 +56,8 @@ impl From<CiphertextMessageType> for EnvelopeType {
     fn from(message_type: CiphertextMessageType) -> Self {
         match message_type {
             CiphertextMessageType::PreKey => Self::PreKey,
+            CiphertextMessageType::SenderKey => Self::SenderKey,
+            CiphertextMessageType::Plaintext => Self::Plaintext,
             _ => Self::Whisper,
         }
     }
