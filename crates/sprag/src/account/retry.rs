@@ -14,8 +14,8 @@ use crate::{Error, SessionStore, backend::Backend};
 pub enum RetryAssessment {
     /// Another device of ours sent the message. Do nothing.
     OtherDevice,
-    /// It was a message to a group. Send the peer the distribution message of our sender key again, and then the
-    /// message.
+    /// It was a message to a group. [Give](Account::group_distribute) the peer our sender key again, and send it the
+    /// message in a session.
     SenderKey,
     /// It was sent with the ratchet key that we still send with, so the peer cannot follow the session. Put it
     /// [aside](Account::archive_session), start one from a fresh bundle, and send the message again in that.
