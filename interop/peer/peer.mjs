@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { ErrorCode, LibSignalErrorBase, PrivateKey, PublicKey } from '@signalapp/libsignal-client';
 import { helpers } from './helpers.mjs';
 import { Party, toBytes, toText } from './party.mjs';
+import { sealedGeneral, sealedOfParty } from './sealed.mjs';
 
 const parties = new Map();
 
@@ -32,6 +33,7 @@ const general = {
   agree: ({ privateKey, publicKey }) =>
     toText(PrivateKey.deserialize(toBytes(privateKey)).agree(PublicKey.deserialize(toBytes(publicKey)))),
   ...helpers,
+  ...sealedGeneral,
 };
 
 /** Requests to a party, and the method of `Party` that answers. */
@@ -59,9 +61,10 @@ function admit(name, party) {
 async function answer(request) {
   const { op } = request;
   if (Object.hasOwn(general, op)) return general[op](request);
-  if (!Object.hasOwn(ofParty, op)) throw new BadRequest(`no such op: ${op}`);
+  if (!Object.hasOwn(ofParty, op) && !Object.hasOwn(sealedOfParty, op)) throw new BadRequest(`no such op: ${op}`);
   const party = parties.get(request.party);
   if (!party) throw new BadRequest(`no such party: ${request.party}`);
+  if (Object.hasOwn(sealedOfParty, op)) return sealedOfParty[op](party, request);
   return party[ofParty[op]](request);
 }
 

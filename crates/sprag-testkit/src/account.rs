@@ -28,6 +28,7 @@ pub mod mailboxes;
 pub mod retry;
 pub mod safety;
 mod sample;
+pub mod sealed;
 pub mod sending;
 
 /// Makes a test of each contract of accounts.
@@ -77,6 +78,15 @@ macro_rules! account_suite {
             group_messages_wait_in_the_mailboxes
             no_group_message_key_is_used_twice
         }
+        $crate::__account_contract_tests! { $fixture, sealed:
+            a_sealed_message_tells_its_recipient_alone_who_sent_it
+            a_sealed_plaintext_waits_until_it_is_done
+            nothing_sealed_is_believed_without_a_valid_certificate
+            a_retry_request_is_opened_and_not_delivered
+            nothing_is_sealed_with_a_certificate_that_is_not_ours
+            a_sealed_text_with_a_key_is_sent_once
+            what_cannot_be_decrypted_can_be_opened
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
@@ -102,7 +112,9 @@ macro_rules! account_suite {
             a_send_that_breaks_loses_nothing
             a_send_with_a_key_that_breaks_is_just_done_again
             a_send_to_all_devices_that_breaks_reaches_all_or_none
+            a_sealed_send_that_breaks_loses_nothing
             a_receive_that_breaks_loses_nothing
+            a_sealed_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice
             a_session_start_that_breaks_leaves_the_old_session

@@ -12,6 +12,7 @@ mod mailbox;
 mod outgoing;
 mod retry;
 mod safety;
+mod sealed;
 mod sessions;
 mod status;
 
@@ -27,6 +28,7 @@ pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
 pub use self::outgoing::Outgoing;
 pub use self::retry::RetryAssessment;
+pub use self::sealed::Opened;
 pub use self::status::Status;
 
 use crate::{

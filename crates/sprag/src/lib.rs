@@ -138,7 +138,7 @@
 //!
 //! # Your own stores
 //!
-//! [`SessionBuilder`], [`SessionCipher`] and, for groups, [`GroupCipher`] work over any implementation of the [six traits](stores), each
+//! [`SessionBuilder`], [`SessionCipher`], [`GroupCipher`] and [`SealedSessionCipher`] work over any implementation of the [six traits](stores), each
 //! of another make if you like; the table there says which operation needs which. The conformance kit in `sprag-testkit`
 //! tests yours.
 //!
@@ -164,6 +164,7 @@ mod durable;
 mod environment;
 pub mod error;
 mod group_cipher;
+mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
 pub mod stores;
@@ -184,13 +185,14 @@ pub use uuid::Uuid;
 
 pub use crate::{
     account::{
-        Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Recipient,
+        Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
         RetryAssessment, Status,
     },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
     group_cipher::GroupCipher,
+    sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},
     stores::{

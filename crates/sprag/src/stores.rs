@@ -8,6 +8,8 @@
 //! | encrypt, decrypt in an existing session | yes | yes | | | | |
 //! | start a session from a bundle | yes | yes | | | | |
 //! | decrypt a pre-key message | yes | yes | yes | yes | yes | |
+//! | seal a given message for somebody | for many | yes | | | | |
+//! | open a sealed message | | yes | | | | |
 //! | group messaging: distribute, take and renew sender keys, encrypt, decrypt | | | | | | yes |
 //!
 //! What every implementation must hold:
