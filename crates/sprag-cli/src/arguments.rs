@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use sprag::{InboxId, OutboxId, ProtocolAddress};
+use sprag::{InboxId, OutboxId, ProtocolAddress, Uuid};
 
 /// Signal Protocol sessions from the shell.
 ///
@@ -60,6 +60,9 @@ pub(crate) enum Command {
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
     },
+    /// Groups: messages that are encrypted once for all members.
+    #[command(subcommand)]
+    Group(Group),
     /// Received messages that were not handed over yet.
     #[command(subcommand)]
     Inbox(Inbox),
@@ -96,6 +99,48 @@ pub(crate) enum Session {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Print our sender key for a new member, as JSON. It is secret: encrypt it for each member.
+    Distribute {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+    },
+    /// Replace our sender key, since a member has left, and print the new one for those that stay.
+    Renew {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+    },
+    /// Take the sender key on standard input, which was decrypted from a member.
+    Join {
+        /// The member.
+        #[arg(value_name = "NAME.DEVICE")]
+        sender: Address,
+    },
+    /// Encrypt standard input for all who have our sender key; prints the envelope, as JSON.
+    ///
+    /// If the command was killed before it printed the envelope, look into the outbox before giving it again, or give it
+    /// with --id.
+    Encrypt {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+        /// A name of your choice for this message, as for encrypt.
+        #[arg(long, value_name = "KEY")]
+        id: Option<String>,
+    },
+    /// Decrypt the group envelope on standard input from a member; prints exactly the plaintext.
+    ///
+    /// If the command was killed, give it the same envelope again, as with decrypt.
+    Decrypt {
+        /// The member.
+        #[arg(value_name = "NAME.DEVICE")]
+        sender: Address,
     },
 }
 

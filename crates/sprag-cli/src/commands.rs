@@ -2,6 +2,7 @@
 
 mod account;
 mod demo;
+mod groups;
 mod mailbox;
 mod messages;
 mod place;
@@ -9,7 +10,7 @@ mod place;
 use std::io::{self, Read};
 
 use crate::{
-    arguments::{Arguments, Command, Inbox, Outbox, Session},
+    arguments::{Arguments, Command, Group, Inbox, Outbox, Session},
     error::CliError,
 };
 use place::Place;
@@ -32,6 +33,13 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Session(Session::Delete { peer }) => messages::delete(place, &peer.0).await,
         Command::Encrypt { peer, id } => messages::encrypt(place, &peer.0, id.as_deref()).await,
         Command::Decrypt { peer } => messages::decrypt(place, &peer.0).await,
+        Command::Group(Group::Distribute { group }) => groups::distribute(place, group).await,
+        Command::Group(Group::Renew { group }) => groups::renew(place, group).await,
+        Command::Group(Group::Join { sender }) => groups::join(place, &sender.0).await,
+        Command::Group(Group::Encrypt { group, id }) => {
+            groups::encrypt(place, group, id.as_deref()).await
+        }
+        Command::Group(Group::Decrypt { sender }) => groups::decrypt(place, &sender.0).await,
         Command::Inbox(Inbox::List(format)) => mailbox::list_inbox(place, format).await,
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,

@@ -58,7 +58,7 @@ pub(crate) fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &[u8]) -> Re
         .map_err(|error| CliError::Input(format!("the input is no {what}: {error}")))
 }
 
-/// An encrypted message and its type: 2 or 3.
+/// An encrypted message and its type: 2 or 3 in a session, 7 to a group.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Envelope {
     #[serde(rename = "type")]
@@ -84,6 +84,23 @@ impl Envelope {
             ))
         })
     }
+
+    /// The body, which must be a message to a group.
+    pub(crate) fn to_group(&self) -> Result<&[u8], CliError> {
+        if self.message_type == EnvelopeType::SenderKey as u8 {
+            return Ok(&self.body.0);
+        }
+        Err(CliError::Input(format!(
+            "a group envelope's type is 7, not {}",
+            self.message_type
+        )))
+    }
+}
+
+/// A sender key for a member of a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Distribution {
+    pub(crate) distribution: Base64,
 }
 
 /// Pre-key bundles of an account's devices.

@@ -12,6 +12,7 @@
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
 //! | [`sealed_sender`] | hiding from the server who sends |
+//! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
@@ -71,6 +72,7 @@
 
 pub mod address;
 pub mod bundle;
+mod cipher;
 pub mod curve;
 pub mod error;
 #[cfg(feature = "hazmat")]
@@ -82,6 +84,7 @@ pub mod message;
 mod pqxdh;
 pub mod pre_key;
 mod ratchet;
+mod record;
 pub mod sealed_sender;
 pub mod sender_key;
 pub mod service_id;

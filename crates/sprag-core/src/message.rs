@@ -1,14 +1,20 @@
-//! Messages on the wire. Source: sheet 03 section 6.
+//! Messages on the wire. Source: sheet 03 section 6, sheet 06 section 4.
 //!
-//! Parsing keeps the bytes as they came: the MAC covers them, unknown fields included.
+//! Parsing keeps the bytes as they came: the MAC or signature covers them, unknown fields included.
 
+mod distribution;
 mod pre_key;
+mod sender_key;
 mod signal;
 
+pub use distribution::SenderKeyDistributionMessage;
 pub use pre_key::PreKeySignalMessage;
+pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
 
+pub(crate) use distribution::DistributionParts;
 pub(crate) use pre_key::PreKeyParts;
+pub(crate) use sender_key::SenderKeyParts;
 pub(crate) use signal::{SignalParts, address_binding};
 
 use crate::error::ProtocolError;
@@ -17,6 +23,8 @@ use crate::error::ProtocolError;
 pub(crate) const VERSION_PQXDH: u8 = 4;
 /// The version of old sessions: X3DH, without post-quantum parts.
 pub(crate) const VERSION_X3DH: u8 = 3;
+/// The version of messages to groups.
+pub(crate) const VERSION_SENDER_KEY: u8 = 3;
 
 /// The number that travels beside a message's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,9 +34,9 @@ pub enum CiphertextMessageType {
     Whisper = 2,
     /// A message that (also) starts a session.
     PreKey = 3,
-    /// A message to a group, encrypted under its sender's key.
+    /// A message to a group.
     SenderKey = 7,
-    /// Content that is not encrypted, such as a request to send again.
+    /// A message that is not encrypted: a request to send another one again.
     Plaintext = 8,
 }
 
@@ -53,14 +61,15 @@ pub enum CiphertextMessage {
     Signal(SignalMessage),
     /// A message of a session that the peer has not answered in yet.
     PreKey(PreKeySignalMessage),
+    /// A message to a group.
+    SenderKey(SenderKeyMessage),
 }
 
 impl CiphertextMessage {
     /// Parses a message of the type that came beside it.
     ///
     /// # Errors
-    /// [`ProtocolError::InvalidArgument`] for a type that sessions do not use; otherwise those of parsing
-    /// either kind.
+    /// Those of parsing a message of that type.
     pub fn deserialize(
         message_type: CiphertextMessageType,
         bytes: &[u8],
@@ -70,9 +79,12 @@ impl CiphertextMessage {
             CiphertextMessageType::PreKey => {
                 PreKeySignalMessage::deserialize(bytes).map(Self::PreKey)
             }
-            CiphertextMessageType::SenderKey | CiphertextMessageType::Plaintext => {
-                Err(ProtocolError::InvalidArgument("not a message between two"))
+            CiphertextMessageType::SenderKey => {
+                SenderKeyMessage::deserialize(bytes).map(Self::SenderKey)
             }
+            CiphertextMessageType::Plaintext => Err(ProtocolError::InvalidArgument(
+                "messages that are not encrypted cannot be parsed yet",
+            )),
         }
     }
 
@@ -81,6 +93,7 @@ impl CiphertextMessage {
         match self {
             Self::Signal(_) => CiphertextMessageType::Whisper,
             Self::PreKey(_) => CiphertextMessageType::PreKey,
+            Self::SenderKey(_) => CiphertextMessageType::SenderKey,
         }
     }
 
@@ -89,7 +102,14 @@ impl CiphertextMessage {
         match self {
             Self::Signal(message) => message.serialized(),
             Self::PreKey(message) => message.serialized(),
+            Self::SenderKey(message) => message.serialized(),
         }
+    }
+}
+
+impl From<SenderKeyMessage> for CiphertextMessage {
+    fn from(message: SenderKeyMessage) -> Self {
+        Self::SenderKey(message)
     }
 }
 
@@ -104,6 +124,20 @@ fn parse_version(byte: u8) -> Result<u8, ProtocolError> {
     match byte >> 4 {
         version @ VERSION_X3DH..=VERSION_PQXDH => Ok(version),
         version @ 0..VERSION_X3DH => Err(ProtocolError::LegacyCiphertextVersion(version)),
+        version => Err(ProtocolError::UnrecognizedCiphertextVersion(version)),
+    }
+}
+
+/// The same for messages to groups; the low four bits of `version` count.
+fn sender_key_version_byte(version: u8) -> u8 {
+    version << 4 | VERSION_SENDER_KEY
+}
+
+/// Messages to groups have a single version.
+fn parse_sender_key_version(byte: u8) -> Result<(), ProtocolError> {
+    match byte >> 4 {
+        VERSION_SENDER_KEY => Ok(()),
+        version @ 0..VERSION_SENDER_KEY => Err(ProtocolError::LegacyCiphertextVersion(version)),
         version => Err(ProtocolError::UnrecognizedCiphertextVersion(version)),
     }
 }

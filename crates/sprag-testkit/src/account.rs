@@ -19,8 +19,11 @@
 //! ```
 
 pub mod broken;
+pub mod broken_groups;
+pub mod broken_sealed;
 pub mod concurrent;
 pub mod conversations;
+pub mod groups;
 pub mod keys;
 pub mod mailboxes;
 mod sample;
@@ -65,6 +68,15 @@ macro_rules! account_suite {
             a_session_is_put_aside_or_forgotten
             one_store_holds_many_accounts
         }
+        $crate::__account_contract_tests! { $fixture, groups:
+            every_member_speaks_across_restarts
+            group_messages_may_be_late_or_lost
+            a_sender_key_is_good_from_joining_to_renewal
+            a_sender_key_may_be_taken_again
+            groups_and_senders_are_apart
+            group_messages_wait_in_the_mailboxes
+            no_group_message_key_is_used_twice
+        }
         $crate::__account_contract_tests! { $fixture, sealed:
             a_sealed_message_tells_its_recipient_alone_who_sent_it
             a_sealed_plaintext_waits_until_it_is_done
@@ -73,6 +85,9 @@ macro_rules! account_suite {
             nothing_is_sealed_with_a_certificate_that_is_not_ours
             a_sealed_text_with_a_key_is_sent_once
             what_cannot_be_decrypted_can_be_opened
+            a_sealed_group_message_is_cut_for_every_member
+            a_sealed_group_message_needs_a_session_with_every_device
+            a_sealed_group_text_with_a_key_is_sent_once
         }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
@@ -85,14 +100,26 @@ macro_rules! account_suite {
             a_send_that_breaks_loses_nothing
             a_send_with_a_key_that_breaks_is_just_done_again
             a_send_to_all_devices_that_breaks_reaches_all_or_none
-            a_sealed_send_that_breaks_loses_nothing
             a_receive_that_breaks_loses_nothing
-            a_sealed_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice
             a_session_start_that_breaks_leaves_the_old_session
             a_creation_that_breaks_can_be_repeated
             an_acknowledgement_that_breaks_can_be_repeated
+        }
+        $crate::__account_contract_tests! { $fixture, broken_sealed:
+            a_sealed_send_that_breaks_loses_nothing
+            a_sealed_receive_that_breaks_loses_nothing
+            a_sealed_group_send_that_breaks_loses_nothing
+            a_sealed_group_receive_that_breaks_loses_nothing
+        }
+        $crate::__account_contract_tests! { $fixture, broken_groups:
+            a_distribution_that_breaks_hands_out_one_key
+            a_renewal_that_breaks_leaves_one_key
+            a_joining_that_breaks_can_be_repeated
+            a_group_send_that_breaks_loses_nothing
+            a_group_send_with_a_key_that_breaks_is_just_done_again
+            a_group_receive_that_breaks_loses_nothing
         }
     };
 }

@@ -13,17 +13,22 @@ use sprag_core::{
     curve,
     identity::IdentityKeyPair,
     kem,
-    message::{CiphertextMessage, PreKeySignalMessage, SignalMessage},
+    message::{
+        CiphertextMessage, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage,
+        SignalMessage,
+    },
     pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
     sealed_sender::{
         self, SealedSenderMultiRecipientMessage, SenderCertificate, ServerCertificate,
         UnidentifiedSenderMessageContent,
     },
+    sender_key::SenderKeyRecord,
     service_id::ServiceId,
     session::{Parties, RecipientKeys, SessionRecord},
     spqr,
     time::Timestamp,
 };
+use uuid::Uuid;
 
 use crate::replay::ScriptedRng;
 
@@ -38,6 +43,9 @@ pub const TARGETS: &[Target] = &[
     ("signal_message", signal_message),
     ("pre_key_message", pre_key_message),
     ("decrypt", decrypt),
+    ("sender_key_record", sender_key_record),
+    ("sender_key_message", sender_key_message),
+    ("sender_key_distribution", sender_key_distribution),
     ("spqr_state", spqr_state),
     ("spqr_recv", spqr_recv),
     ("sender_certificate", sender_certificate),
@@ -205,6 +213,67 @@ pub fn decrypt(input: &[u8]) {
     let mut rng = ScriptedRng::repeating([3; 32]);
     if record.decrypt(&message, BOB.parties(), &mut rng).is_err() {
         assert_eq!(record.serialize(), before);
+    }
+}
+
+/// Sender-key records: written back stable, and no step over them panics or changes them when it fails.
+pub fn sender_key_record(input: &[u8]) {
+    let Ok(record) = SenderKeyRecord::deserialize(input) else {
+        return;
+    };
+    let bytes = record.serialize();
+    let again = SenderKeyRecord::deserialize(&bytes).expect("what was written can be read");
+    assert_eq!(again.serialize(), bytes);
+
+    let mut rng = ScriptedRng::repeating([3; 32]);
+    let mut sending = record.clone();
+    if sending.encrypt(GROUP.id, b"text", &mut rng).is_err() {
+        assert_eq!(sending.serialize(), bytes);
+    }
+    let mut receiving = record.clone();
+    if receiving.decrypt(&GROUP.message).is_err() {
+        assert_eq!(receiving.serialize(), bytes);
+    }
+    if let Ok(key) = record.create_distribution_message(GROUP.id) {
+        let mut joining = record.clone();
+        joining.process_distribution_message(&key);
+        let again = joining.create_distribution_message(GROUP.id);
+        assert_eq!(again.map(|again| again.chain_id()), Ok(key.chain_id()));
+    }
+    assert_eq!(record.serialize(), bytes, "a copy changed its original");
+}
+
+/// Messages to groups keep the bytes they were parsed from, and a step that fails leaves the record as it
+/// was.
+pub fn sender_key_message(input: &[u8]) {
+    let Ok(message) = SenderKeyMessage::deserialize(input) else {
+        return;
+    };
+    assert_eq!(message.serialized(), input);
+    let _ = (message.ciphertext(), message.version());
+    message.verify_signature(BOB.identity.identity_key().public_key());
+    let mut record = GROUP.receiver.clone();
+    let before = record.serialize();
+    if record.decrypt(&message).is_err() {
+        assert_eq!(record.serialize(), before);
+    }
+}
+
+/// Sender keys keep the bytes they were parsed from, and are handed on as they were taken.
+pub fn sender_key_distribution(input: &[u8]) {
+    let Ok(key) = SenderKeyDistributionMessage::deserialize(input) else {
+        return;
+    };
+    assert_eq!(key.serialized(), input);
+    for mut record in [SenderKeyRecord::new_fresh(), GROUP.receiver.clone()] {
+        record.process_distribution_message(&key);
+        let again = record.create_distribution_message(key.distribution_id());
+        let again = again.expect("what was taken can be handed on");
+        assert_eq!(again.signing_key(), key.signing_key());
+        assert_eq!(again.chain_id(), key.chain_id());
+        let bytes = record.serialize();
+        record.process_distribution_message(&key);
+        assert_eq!(record.serialize(), bytes);
     }
 }
 
@@ -400,4 +469,32 @@ fn make_recipient() -> Result<Recipient, ProtocolError> {
     session.decrypt_pre_key(&first, recipient.parties(), &mut rng)?;
     recipient.session = session;
     Ok(recipient)
+}
+
+/// A member of a group to try things on.
+struct Member {
+    id: Uuid,
+    /// Of a sender, with a message skipped.
+    receiver: SenderKeyRecord,
+    /// A message of the sender that the member has not seen.
+    message: SenderKeyMessage,
+}
+
+static GROUP: LazyLock<Member> =
+    LazyLock::new(|| make_member().expect("a sender key that was just made is sound"));
+
+fn make_member() -> Result<Member, ProtocolError> {
+    let mut rng = rand::rngs::StdRng::from_seed([2; 32]);
+    let id = Uuid::from_bytes([7; 16]);
+    let mut sender = SenderKeyRecord::generate(&mut rng);
+    let mut receiver = SenderKeyRecord::new_fresh();
+    receiver.process_distribution_message(&sender.create_distribution_message(id)?);
+    sender.encrypt(id, b"skipped", &mut rng)?;
+    receiver.decrypt(&sender.encrypt(id, b"read", &mut rng)?)?;
+    let message = sender.encrypt(id, b"to come", &mut rng)?;
+    Ok(Member {
+        id,
+        receiver,
+        message,
+    })
 }

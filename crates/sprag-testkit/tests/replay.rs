@@ -22,6 +22,11 @@ fn check(file: &str, at_least: usize) {
 }
 
 #[test]
+fn groups() {
+    check("groups.json", 374);
+}
+
+#[test]
 fn one_to_one() {
     check("one_to_one.json", 1608);
 }

@@ -5,6 +5,7 @@
 //! futures may be dropped at any moment, and the process may die: the store stays whole.
 
 mod envelope;
+mod groups;
 mod ids;
 mod keys;
 mod mailbox;

@@ -138,7 +138,8 @@
 //!
 //! # Your own stores
 //!
-//! [`SessionBuilder`], [`SessionCipher`] and [`SealedSessionCipher`] work over any implementation of the [six traits](stores), each
+//! [`SessionBuilder`], [`SessionCipher`], [`SealedSessionCipher`] and, for groups, [`GroupCipher`] work over any
+//! implementation of the [six traits](stores), each
 //! of another make if you like; the table there says which operation needs which. The conformance kit in `sprag-testkit`
 //! tests yours.
 //!
@@ -163,6 +164,7 @@ pub mod backend;
 mod durable;
 mod environment;
 pub mod error;
+mod group_cipher;
 mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
@@ -178,6 +180,8 @@ pub use sprag_core::{
     session::SessionRecord,
     time::Timestamp,
 };
+/// The ids of groups.
+pub use uuid::Uuid;
 
 pub use crate::{
     account::{
@@ -187,6 +191,7 @@ pub use crate::{
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
+    group_cipher::GroupCipher,
     sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},

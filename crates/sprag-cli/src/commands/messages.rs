@@ -1,6 +1,6 @@
 //! Sessions and messages.
 
-use sprag::{Outgoing, ProtocolAddress, ProtocolError};
+use sprag::{Account, Outgoing, ProtocolAddress, ProtocolError, backend::Backend};
 
 use super::{input, place::Place};
 use crate::{
@@ -51,11 +51,23 @@ pub(crate) async fn encrypt(
 ) -> Result<(), CliError> {
     let account = place.account().await?;
     let text = input()?;
-    let mut text = Outgoing::new(&text);
-    if let Some(id) = id {
-        text = text.key(id.as_bytes());
+    let envelope = account.send(peer, outgoing(&text, id)).await?;
+    hand_over(&account, envelope).await
+}
+
+pub(super) fn outgoing<'a>(text: &'a [u8], id: Option<&'a str>) -> Outgoing<'a> {
+    let text = Outgoing::new(text);
+    match id {
+        Some(id) => text.key(id.as_bytes()),
+        None => text,
     }
-    let envelope = account.send(peer, text).await?;
+}
+
+/// Prints an envelope, which leaves the outbox then.
+pub(super) async fn hand_over<B: Backend>(
+    account: &Account<B>,
+    envelope: sprag::Envelope,
+) -> Result<(), CliError> {
     output::json(&Envelope::new(
         envelope.message_type,
         envelope.bytes.to_vec(),

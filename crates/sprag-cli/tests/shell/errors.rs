@@ -14,6 +14,12 @@ fn before_init() {
         &["encrypt", "bob.1"],
         &["decrypt", "bob.1"],
         &["session", "start", "bob.1"],
+        &[
+            "group",
+            "distribute",
+            "d1d1d1d1-7000-11eb-b32a-33b8a8a487a6",
+        ],
+        &["group", "join", "bob.1"],
         &["inbox", "list"],
         &["outbox", "list"],
     ] {
@@ -184,6 +190,7 @@ fn wrong_usage_exits_with_2() {
         &["init"],
         &["init", "alice"],
         &["init", "alice.0"],
+        &["group", "encrypt", "friends"],
         &["inbox", "done", "x"],
     ] {
         let output = shell.run(arguments, b"");

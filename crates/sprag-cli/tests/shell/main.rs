@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod errors;
+mod groups;
 mod messages;
 mod person;

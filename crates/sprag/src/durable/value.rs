@@ -111,7 +111,7 @@ impl Value {
                 Self::KyberPreKey(KyberPreKeyRecord::deserialize(record).ok()?, kind)
             }
             Name::KyberUse(..) => Self::KyberUse,
-            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload)),
+            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload).ok()?),
             Name::Outbox(_) => Self::Outbox(Posted::decode(payload)?),
             Name::Inbox(_) => Self::Inbox(Incoming::decode(payload)?),
             Name::AccountEntry(_) => Self::AccountEntry(AccountEntry::decode(payload)?),
