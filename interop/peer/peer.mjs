@@ -10,6 +10,7 @@
 
 import { readFileSync } from 'node:fs';
 import { ErrorCode, LibSignalErrorBase, PrivateKey, PublicKey } from '@signalapp/libsignal-client';
+import { helpers } from './helpers.mjs';
 import { Party, toBytes, toText } from './party.mjs';
 import { sealedGeneral, sealedOfParty } from './sealed.mjs';
 
@@ -31,6 +32,7 @@ const general = {
     PublicKey.deserialize(toBytes(publicKey)).verify(toBytes(message), toBytes(signature)),
   agree: ({ privateKey, publicKey }) =>
     toText(PrivateKey.deserialize(toBytes(privateKey)).agree(PublicKey.deserialize(toBytes(publicKey)))),
+  ...helpers,
   ...sealedGeneral,
 };
 

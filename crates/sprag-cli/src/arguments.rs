@@ -69,6 +69,16 @@ pub(crate) enum Command {
     /// Envelopes that may not have been sent yet.
     #[command(subcommand)]
     Outbox(Outbox),
+    /// Show the safety number with a peer: 60 digits that both people see alike.
+    ///
+    /// Compare them where nobody in between can change what is said: face to face, or on the telephone.
+    SafetyNumber {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+        #[command(flatten)]
+        look: Look,
+    },
     /// Show the account and what the store holds for it.
     Status(Format),
     /// Show the main job: two accounts that exchange messages, each in a store of its own.
@@ -169,6 +179,17 @@ pub(crate) enum Outbox {
 /// How to print.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to show a safety number.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Look {
+    /// Draw the code for the peer to scan, too, for a terminal that writes light on dark.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) qr: bool,
     /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,7 @@ mod groups;
 mod mailbox;
 mod messages;
 mod place;
+mod safety;
 
 use std::io::{self, Read};
 
@@ -44,6 +45,7 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,
         Command::Outbox(Outbox::Sent { id }) => mailbox::sent(place, id).await,
+        Command::SafetyNumber { peer, look } => safety::show(place, &peer.0, look).await,
         Command::Demo => demo::run().await,
     }
 }

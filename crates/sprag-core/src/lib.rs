@@ -14,6 +14,8 @@
 //! | [`sealed_sender`] | hiding from the server who sends |
 //! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
+//! | [`fingerprint`] | safety numbers |
+//! | [`crypto`] | helpers for applications |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
 //! Applications use the `sprag` crate, which adds stores and accounts. This crate is for those who
@@ -73,8 +75,10 @@
 pub mod address;
 pub mod bundle;
 mod cipher;
+pub mod crypto;
 pub mod curve;
 pub mod error;
+pub mod fingerprint;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 pub mod identity;

@@ -2,12 +2,16 @@
 //!
 //! Parsing keeps the bytes as they came: the MAC or signature covers them, unknown fields included.
 
+mod decryption_error;
 mod distribution;
+mod plaintext;
 mod pre_key;
 mod sender_key;
 mod signal;
 
+pub use decryption_error::DecryptionErrorMessage;
 pub use distribution::SenderKeyDistributionMessage;
+pub use plaintext::PlaintextContent;
 pub use pre_key::PreKeySignalMessage;
 pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
@@ -53,7 +57,7 @@ impl CiphertextMessageType {
     }
 }
 
-/// The outcome of an encryption.
+/// A message of any kind.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CiphertextMessage {
@@ -63,6 +67,8 @@ pub enum CiphertextMessage {
     PreKey(PreKeySignalMessage),
     /// A message to a group.
     SenderKey(SenderKeyMessage),
+    /// A message that is not encrypted.
+    Plaintext(PlaintextContent),
 }
 
 impl CiphertextMessage {
@@ -82,9 +88,9 @@ impl CiphertextMessage {
             CiphertextMessageType::SenderKey => {
                 SenderKeyMessage::deserialize(bytes).map(Self::SenderKey)
             }
-            CiphertextMessageType::Plaintext => Err(ProtocolError::InvalidArgument(
-                "messages that are not encrypted cannot be parsed yet",
-            )),
+            CiphertextMessageType::Plaintext => {
+                PlaintextContent::deserialize(bytes).map(Self::Plaintext)
+            }
         }
     }
 
@@ -94,6 +100,7 @@ impl CiphertextMessage {
             Self::Signal(_) => CiphertextMessageType::Whisper,
             Self::PreKey(_) => CiphertextMessageType::PreKey,
             Self::SenderKey(_) => CiphertextMessageType::SenderKey,
+            Self::Plaintext(_) => CiphertextMessageType::Plaintext,
         }
     }
 
@@ -103,6 +110,7 @@ impl CiphertextMessage {
             Self::Signal(message) => message.serialized(),
             Self::PreKey(message) => message.serialized(),
             Self::SenderKey(message) => message.serialized(),
+            Self::Plaintext(content) => content.serialized(),
         }
     }
 }
@@ -110,6 +118,12 @@ impl CiphertextMessage {
 impl From<SenderKeyMessage> for CiphertextMessage {
     fn from(message: SenderKeyMessage) -> Self {
         Self::SenderKey(message)
+    }
+}
+
+impl From<PlaintextContent> for CiphertextMessage {
+    fn from(content: PlaintextContent) -> Self {
+        Self::Plaintext(content)
     }
 }
 

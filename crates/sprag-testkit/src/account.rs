@@ -26,6 +26,8 @@ pub mod conversations;
 pub mod groups;
 pub mod keys;
 pub mod mailboxes;
+pub mod retry;
+pub mod safety;
 mod sample;
 pub mod sealed;
 pub mod sending;
@@ -95,6 +97,20 @@ macro_rules! account_suite {
             two_handles_share_one_account
             a_handle_notices_what_another_one_did
             many_conversations_at_once_get_through
+        }
+        $crate::__account_contract_tests! { $fixture, safety:
+            both_people_see_one_safety_number
+            account_ids_count_as_their_bytes
+            a_safety_number_needs_an_identity
+            a_safety_number_changes_with_an_identity
+        }
+        $crate::__account_contract_tests! { $fixture, retry:
+            a_lost_session_is_renewed
+            a_session_that_moved_on_is_left_alone
+            requests_about_something_else
+            an_archived_session_still_reads
+            plaintext_content_is_not_decrypted
+            an_archiving_that_breaks_can_be_repeated
         }
         $crate::__account_contract_tests! { $fixture, broken:
             a_send_that_breaks_loses_nothing

@@ -3,6 +3,8 @@
 //!
 //! Each function takes arbitrary input, panics if a promise is broken, and otherwise returns.
 
+mod safety;
+
 use std::sync::LazyLock;
 
 use rand::SeedableRng;
@@ -30,6 +32,8 @@ use sprag_core::{
 };
 use uuid::Uuid;
 
+pub use safety::{crypto, decryption_error, fingerprint, plaintext_content};
+
 use crate::replay::ScriptedRng;
 
 /// A fuzz target: its name, and what it runs.
@@ -52,6 +56,10 @@ pub const TARGETS: &[Target] = &[
     ("sealed_content", sealed_content),
     ("sealed_message", sealed_message),
     ("sealed_sent_message", sealed_sent_message),
+    ("fingerprint", fingerprint),
+    ("decryption_error", decryption_error),
+    ("plaintext_content", plaintext_content),
+    ("crypto", crypto),
 ];
 
 /// Keys, ciphertexts and service ids: what parses is written back as it was read.

@@ -22,6 +22,11 @@ fn check(file: &str, at_least: usize) {
 }
 
 #[test]
+fn fingerprints() {
+    check("fingerprints.json", 40);
+}
+
+#[test]
 fn groups() {
     check("groups.json", 374);
 }
@@ -34,6 +39,11 @@ fn one_to_one() {
 #[test]
 fn one_to_one_walkthrough() {
     check("one_to_one_walkthrough.json", 4);
+}
+
+#[test]
+fn retry() {
+    check("retry.json", 156);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod ids;
 mod keys;
 mod mailbox;
 mod outgoing;
+mod retry;
+mod safety;
 mod sealed;
 mod sessions;
 mod status;
@@ -25,6 +27,7 @@ use sprag_core::{
 pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
 pub use self::outgoing::Outgoing;
+pub use self::retry::RetryAssessment;
 pub use self::sealed::Opened;
 pub use self::status::Status;
 

@@ -37,6 +37,9 @@ pub enum Error {
     /// The key was given with a text for another recipient.
     #[error("the key was used for another recipient")]
     KeyReused,
+    /// No identity of the peer is known yet. It becomes known with the first session.
+    #[error("the identity of {0} is not known yet")]
+    UnknownIdentity(ProtocolAddress),
     /// Others changed the same records again and again.
     #[error("others keep changing the same records; try again")]
     Conflict,
@@ -83,6 +86,7 @@ impl Error {
             Self::AlreadyInitialised(_) => "already-initialised",
             Self::NotInitialised(_) => "not-initialised",
             Self::KeyReused => "key-reused",
+            Self::UnknownIdentity(_) => "unknown-identity",
             Self::Conflict => "store-conflict",
             Self::OutcomeUnknown(_) => "outcome-unknown",
             Self::NoRandomness => "no-randomness",
@@ -93,9 +97,10 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Protocol(error) => error.fault(),
-            Self::AlreadyInitialised(_) | Self::NotInitialised(_) | Self::KeyReused => {
-                Fault::Caller
-            }
+            Self::AlreadyInitialised(_)
+            | Self::NotInitialised(_)
+            | Self::UnknownIdentity(_)
+            | Self::KeyReused => Fault::Caller,
             Self::Backend(error) if error.remedy() == Remedy::Caller => Fault::Caller,
             _ => Fault::Store,
         }
@@ -110,6 +115,7 @@ impl Error {
             Self::AlreadyInitialised(_) | Self::NotInitialised(_) | Self::KeyReused => {
                 Advice::FixCall
             }
+            Self::UnknownIdentity(_) => Advice::RenewSession,
             Self::Conflict => Advice::Retry,
             Self::OutcomeUnknown(_) => Advice::Reopen,
             Self::NoRandomness => Advice::Operator,

@@ -138,8 +138,7 @@
 //!
 //! # Your own stores
 //!
-//! [`SessionBuilder`], [`SessionCipher`], [`SealedSessionCipher`] and, for groups, [`GroupCipher`] work over any
-//! implementation of the [six traits](stores), each
+//! [`SessionBuilder`], [`SessionCipher`], [`GroupCipher`] and [`SealedSessionCipher`] work over any implementation of the [six traits](stores), each
 //! of another make if you like; the table there says which operation needs which. The conformance kit in `sprag-testkit`
 //! tests yours.
 //!
@@ -176,6 +175,7 @@ pub use sprag_core::{
     KeyError, ProtocolError,
     address::{DeviceId, ProtocolAddress},
     bundle::PreKeyBundle,
+    fingerprint::Fingerprint,
     message::{CiphertextMessage, CiphertextMessageType},
     session::SessionRecord,
     time::Timestamp,
@@ -186,7 +186,7 @@ pub use uuid::Uuid;
 pub use crate::{
     account::{
         Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
-        Status,
+        RetryAssessment, Status,
     },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},

@@ -11,20 +11,6 @@ use sprag_core::{
 
 use crate::{Bundle, PublicPreKey, SignedPublicPreKey};
 
-impl TryFrom<&Bundle> for PreKeyBundle {
-    type Error = ProtocolError;
-
-    fn try_from(bundle: &Bundle) -> Result<Self, ProtocolError> {
-        parse(bundle)
-    }
-}
-
-impl From<&PreKeyBundle> for Bundle {
-    fn from(bundle: &PreKeyBundle) -> Self {
-        present(bundle)
-    }
-}
-
 pub(crate) fn parse(bundle: &Bundle) -> Result<PreKeyBundle, ProtocolError> {
     let Bundle {
         signed_pre_key: signed,
@@ -75,6 +61,22 @@ pub(crate) fn present(bundle: &PreKeyBundle) -> Bundle {
             public_key: kyber.public_key.serialize().into(),
             signature: kyber.signature.as_slice().into(),
         },
+    }
+}
+
+/// For accounts and cores that a test holds itself.
+impl TryFrom<&Bundle> for PreKeyBundle {
+    type Error = ProtocolError;
+
+    fn try_from(bundle: &Bundle) -> Result<Self, ProtocolError> {
+        parse(bundle)
+    }
+}
+
+/// For accounts and cores that a test holds itself.
+impl From<&PreKeyBundle> for Bundle {
+    fn from(bundle: &PreKeyBundle) -> Self {
+        present(bundle)
     }
 }
 

@@ -22,6 +22,7 @@ fn before_init() {
         &["group", "join", "bob.1"],
         &["inbox", "list"],
         &["outbox", "list"],
+        &["safety-number", "bob.1"],
     ] {
         assert_eq!(shell.error(arguments, b""), "not-initialised");
     }
@@ -90,6 +91,7 @@ fn input_of_the_wrong_kind() {
         b"[]",
         b"{\"type\":3}",
         b"{\"type\":7,\"body\":\"\"}",
+        b"{\"type\":8,\"body\":\"wA==\"}",
         b"\xff",
     ] {
         assert_eq!(bob.error(&["decrypt", "alice.1"], input), "invalid-input");
@@ -192,6 +194,8 @@ fn wrong_usage_exits_with_2() {
         &["init", "alice.0"],
         &["group", "encrypt", "friends"],
         &["inbox", "done", "x"],
+        &["safety-number"],
+        &["safety-number", "bob.1", "--qr", "--json"],
     ] {
         let output = shell.run(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -6,3 +6,4 @@ mod errors;
 mod groups;
 mod messages;
 mod person;
+mod safety;
