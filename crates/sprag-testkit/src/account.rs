@@ -83,10 +83,9 @@ macro_rules! account_suite {
             a_sealed_message_tells_its_recipient_alone_who_sent_it
             a_sealed_plaintext_waits_until_it_is_done
             nothing_sealed_is_believed_without_a_valid_certificate
-            a_retry_request_is_opened_and_not_delivered
             nothing_is_sealed_with_a_certificate_that_is_not_ours
             a_sealed_text_with_a_key_is_sent_once
-            what_cannot_be_decrypted_can_be_opened
+            what_cannot_be_decrypted_can_be_asked_for_again
             a_sealed_group_message_is_cut_for_every_member
             a_sealed_group_message_needs_a_session_with_every_device
             a_sealed_group_text_with_a_key_is_sent_once

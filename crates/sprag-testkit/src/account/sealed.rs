@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sprag::{
-    Account, Envelope, EnvelopeType, Error, Outgoing, ProtocolAddress, Recipient, SealedTrust,
-    Sealing, Timestamp, Uuid, backend::Backend,
+    Account, Envelope, EnvelopeType, Error, Opened, Outgoing, ProtocolAddress, Recipient,
+    RetryAssessment, SealedTrust, Sealing, Timestamp, Uuid, backend::Backend,
 };
 use sprag_core::{
     curve::{KeyPair, PublicKey},
     identity::{IdentityKey, IdentityKeyPair},
-    message::CiphertextMessageType,
+    message::{CiphertextMessageType, DecryptionErrorMessage, PlaintextContent},
     sealed_sender::{
         self, ContentHint, SealedSenderMultiRecipientMessage, SenderCertificate, SenderDetails,
         ServerCertificate, UnidentifiedSenderMessageContent,
@@ -19,7 +19,7 @@ use sprag_core::{
 
 use super::{
     groups::{GROUP, distribute},
-    sample::{Party, address, code, party, send, sound, start, store, talk, try_receive},
+    sample::{Party, address, code, party, sound, start, store, talk},
 };
 use crate::backend::Fixture;
 
@@ -199,21 +199,6 @@ async fn seal<B: Backend>(
     sound(sealed.map_err(Error::from), "sealing")
 }
 
-/// Retry requests are not texts: they are opened, not delivered.
-pub async fn a_retry_request_is_opened_and_not_delivered(fixture: Fixture) {
-    let (alice, identity) = known_party(&fixture, "alice").await;
-    let bob = party(&fixture, "bob").await;
-    let service = Service::new();
-    let certificate = service.certify(&alice).await;
-    let request = CiphertextMessageType::Plaintext;
-    let sealed = seal(&identity, request, certificate, &bob).await;
-    let refused = bob.receive_sealed(&sealed, service.trust()).await;
-    assert_eq!(code(refused), "invalid-message");
-    let opened = sound(bob.open_sealed(&sealed, service.trust()).await, "opening");
-    assert_eq!(&opened.sender, alice.address());
-    assert_eq!(opened.content.message_type(), request);
-}
-
 /// Nothing is encrypted with it: the session does not step, and the outbox stays empty.
 pub async fn nothing_is_sealed_with_a_certificate_that_is_not_ours(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
@@ -254,15 +239,13 @@ pub async fn a_sealed_text_with_a_key_is_sent_once(fixture: Fixture) {
     assert!(matches!(seal(open).await, Err(Error::KeyReused)));
 }
 
-/// Its sender is told, so that it can be asked to send again.
-pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
+/// Its sender is told, and learns what was lost in a request that is sealed, too.
+pub async fn what_cannot_be_decrypted_can_be_asked_for_again(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
     let service = Service::new();
     let certificate = service.certify(&alice).await;
     start(&alice, &bob).await;
-    let first = send(&alice, &bob, b"").await;
-    sound(try_receive(&bob, &alice, &first).await, "receiving");
-    talk(&bob, &alice).await;
+    talk(&alice, &bob).await;
     let sealing = Sealing {
         content_hint: ContentHint::RESENDABLE,
         group_id: Some(b"group"),
@@ -270,10 +253,8 @@ pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
     };
     let envelope = alice.send_sealed(bob.address(), sealing, b"lost").await;
     let envelope = sound(envelope, "sending");
-    assert!(sound(
-        bob.delete_session(alice.address()).await,
-        "forgetting"
-    ));
+    let deleted = bob.delete_session(alice.address()).await;
+    assert!(sound(deleted, "forgetting"));
     let lost = bob.receive_sealed(&envelope.bytes, service.trust()).await;
     assert_eq!(code(lost), "no-session");
     let opened = bob.open_sealed(&envelope.bytes, service.trust()).await;
@@ -281,6 +262,40 @@ pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
     assert_eq!(&opened.sender, alice.address());
     assert_eq!(opened.content.content_hint(), ContentHint::RESENDABLE);
     assert_eq!(opened.content.group_id(), Some(&b"group"[..]));
+
+    let envelope = ask_again(&bob, &opened, &service).await;
+    let request = &envelope.bytes;
+    let refused = alice.receive_sealed(request, service.trust()).await;
+    assert_eq!(code(refused), "invalid-message");
+    let opened = alice.open_sealed(request, service.trust()).await;
+    let opened = sound(opened, "opening");
+    assert_eq!(&opened.sender, bob.address());
+    let content = PlaintextContent::deserialize(opened.content.contents());
+    let request = DecryptionErrorMessage::extract_from_body(content.expect("it is one").body());
+    let request = sound(request.map_err(Error::from), "reading a request");
+    let assessment = alice.assess_retry(&opened.sender, &request).await;
+    assert_eq!(
+        sound(assessment, "assessing"),
+        RetryAssessment::SessionBroken
+    );
+}
+
+async fn ask_again(bob: &Party, lost: &Opened, service: &Service) -> Envelope {
+    let kind = lost.content.message_type() as u8;
+    let device = lost.sender.device_id().into();
+    let sent_at = Timestamp::from_millis(1);
+    let request =
+        DecryptionErrorMessage::for_original(lost.content.contents(), kind, sent_at, device);
+    let request = sound(request.map_err(Error::from), "making a request");
+    let request = PlaintextContent::from(&request);
+    let certificate = service.certify(bob).await;
+    let sealing = Sealing::new(&certificate);
+    let sent = bob.send_retry_request_sealed(&lost.sender, sealing, &request);
+    let envelope = sound(sent.await, "sending a request");
+    assert_eq!(envelope.message_type, EnvelopeType::Sealed);
+    let waiting = sound(bob.outbox_pending().await, "listing");
+    assert!(waiting.contains(&envelope));
+    envelope
 }
 
 /// Names that messages to many can bear.

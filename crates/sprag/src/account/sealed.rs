@@ -7,7 +7,7 @@ use std::fmt;
 use sprag_core::{
     ProtocolError,
     address::ProtocolAddress,
-    message::{CiphertextMessage, CiphertextMessageType},
+    message::{CiphertextMessage, CiphertextMessageType, PlaintextContent},
     sealed_sender::{
         self, OwnIds, SealedRecipient, SenderCertificate, UnidentifiedSenderMessageContent,
     },
@@ -15,7 +15,7 @@ use sprag_core::{
 };
 use uuid::Uuid;
 
-use super::{Account, Delivery, Envelope, EnvelopeType, Outgoing, Recipient};
+use super::{Account, Delivery, Envelope, EnvelopeType, OutboxId, Outgoing, Recipient};
 use crate::{
     Error, GroupCipher, SealedSessionCipher, SealedTrust, Sealing, Transaction, backend::Backend,
     durable::names::Name, sealed_session_cipher::seal_for_accounts,
@@ -190,6 +190,73 @@ impl<B: Backend> Account<B> {
         .await
     }
 
+    /// Seals a retry request for `sender`, whose message could not be decrypted: whoever carries it learns nothing of
+    /// the two. What to put into the request, [opening](Self::open_sealed) the message tells.
+    ///
+    /// # Errors
+    /// `no-session`: the identity of `sender` is not known, since there was never a session. `invalid-argument`: the
+    /// certificate is not ours or has expired, as for [`send_sealed`](Self::send_sealed). Otherwise what the storage
+    /// reports.
+    ///
+    /// ```
+    /// use sprag::{
+    ///     Account, Envelope, Error, SealedTrust, Sealing, Timestamp, backend::Backend,
+    ///     protocol::message::{DecryptionErrorMessage, PlaintextContent},
+    /// };
+    ///
+    /// /// Asks for a message again that could not be decrypted; when it was sent came beside it.
+    /// async fn ask_again<B: Backend>(
+    ///     bob: &Account<B>,
+    ///     sealed: &[u8],
+    ///     sent_at: Timestamp,
+    ///     trust: SealedTrust<'_>,
+    ///     sealing: Sealing<'_>,
+    /// ) -> Result<Envelope, Error> {
+    ///     let opened = bob.open_sealed(sealed, trust).await?;
+    ///     let (message, device) = (&opened.content, opened.sender.device_id());
+    ///     let kind = message.message_type() as u8;
+    ///     let request = DecryptionErrorMessage::for_original(message.contents(), kind, sent_at, device.into())?;
+    ///     bob.send_retry_request_sealed(&opened.sender, sealing, &PlaintextContent::from(&request)).await
+    /// }
+    ///
+    /// /// What the sender does with it.
+    /// async fn take<B: Backend>(alice: &Account<B>, sealed: &[u8], trust: SealedTrust<'_>) -> Result<(), Error> {
+    ///     let opened = alice.open_sealed(sealed, trust).await?;
+    ///     let content = PlaintextContent::deserialize(opened.content.contents())?;
+    ///     let request = DecryptionErrorMessage::extract_from_body(content.body())?;
+    ///     let assessment = alice.assess_retry(&opened.sender, &request).await?;
+    ///     // ... do what it says ...
+    ///     # let _ = assessment;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn send_retry_request_sealed(
+        &self,
+        sender: &ProtocolAddress,
+        sealing: Sealing<'_>,
+        request: &PlaintextContent,
+    ) -> Result<Envelope, Error> {
+        let content = &sealing.content(&CiphertextMessage::Plaintext(request.clone()));
+        self.run(|tx| async move {
+            let mut rng = tx.rng()?;
+            let id = OutboxId::random(&mut rng);
+            tx.presume_absent(Name::Outbox(id));
+            let names = [Name::Identity(sender), Name::Account, Name::Outbox(id)];
+            tx.prefetch("get_identity", &names).await?;
+            self.require_ours(&tx, sealing.certificate).await?;
+            let sealed = SealedSessionCipher::new(&tx, &tx, &self.address)
+                .seal(content, sender, &mut rng)
+                .await?;
+            // It is not to be sent once, but whenever a message is missing.
+            let text = &Outgoing::new(&[]);
+            let message_type = EnvelopeType::Sealed;
+            self.post(&tx, id, text, sender.into(), message_type, sealed.into())
+                .await
+        })
+        .await
+    }
+
     /// The accounts that `devices` belong to.
     ///
     /// Only registration ids and identities are looked for, so they are read by themselves: what goes on in all those
@@ -222,7 +289,8 @@ impl<B: Backend> Account<B> {
     ///
     /// The same bytes given again while the plaintext is in the inbox return the same delivery; later they are a
     /// `duplicate-message`. A [retry request](EnvelopeType::Plaintext) is no text and is not delivered: who takes
-    /// such requests [opens](Self::open_sealed) messages first and looks at their type.
+    /// such requests [opens](Self::open_sealed) messages first and looks at their type; see
+    /// [`send_retry_request_sealed`](Self::send_retry_request_sealed).
     ///
     /// # Errors
     /// Those of [`open_sealed`](Self::open_sealed). `invalid-message` for a retry request. Then those of
