@@ -4,16 +4,12 @@
 use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll};
 
 use sprag::{
-    Account, DurableStore, Envelope, Error, Outgoing, ProtocolAddress, Sealing,
-    backend::BackendError,
+    Account, DurableStore, Envelope, Error, Outgoing, ProtocolAddress, backend::BackendError,
 };
 
-use super::{
-    sample::{
-        AnyBackend, Pair, Party, address, code, party_over, read, send, sound, start, store, talk,
-        try_receive,
-    },
-    sealed::Service,
+use super::sample::{
+    AnyBackend, Pair, Party, address, code, party_over, read, send, sound, start, store, talk,
+    try_receive,
 };
 use crate::backend::{Fault, FaultyBackend, Fixture};
 
@@ -113,32 +109,6 @@ pub async fn a_send_that_breaks_loses_nothing(fixture: Fixture) {
     .await;
 }
 
-/// The same of a message that is sealed.
-pub async fn a_sealed_send_that_breaks_loses_nothing(fixture: Fixture) {
-    let service = Service::new();
-    everywhere(async |number, breaks| {
-        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
-        let certificate = service.certify(&bob).await;
-        let send = bob.send_sealed(alice.address(), Sealing::new(&certificate), b"maybe");
-        let broken = breaks.run(&faults, send).await;
-        if let Some(Ok(envelope)) = &broken.outcome {
-            let waiting = sound(bob.outbox_pending().await, "listing");
-            assert_eq!(waiting, std::slice::from_ref(envelope));
-        }
-        let waiting = sound(bob.outbox_pending().await, "listing");
-        assert!(waiting.len() <= 1, "one message, one envelope");
-        for envelope in &waiting {
-            let delivery = alice.receive_sealed(&envelope.bytes, service.trust()).await;
-            assert_eq!(sound(delivery, "receiving").plaintext, "maybe");
-            assert!(sound(bob.sent(envelope.id).await, "acknowledging"));
-        }
-        talk(&bob, &alice).await;
-        talk(&alice, &bob).await;
-        broken.reached
-    })
-    .await;
-}
-
 /// With a key there is nothing to look up: done again, it is the same message.
 pub async fn a_send_with_a_key_that_breaks_is_just_done_again(fixture: Fixture) {
     everywhere(async |number, breaks| {
@@ -210,36 +180,6 @@ pub async fn a_first_receive_that_breaks_loses_nothing(fixture: Fixture) {
         let pair = Pair::strangers(&fixture, number).await;
         start(&pair.alice, &pair.bob).await;
         receive_broken(pair, breaks).await
-    })
-    .await;
-}
-
-/// The same of a first message that is sealed.
-pub async fn a_sealed_receive_that_breaks_loses_nothing(fixture: Fixture) {
-    let service = Service::new();
-    everywhere(async |number, breaks| {
-        let Pair { alice, bob, faults } = Pair::strangers(&fixture, number).await;
-        start(&alice, &bob).await;
-        let certificate = service.certify(&alice).await;
-        let sealing = Sealing::new(&certificate);
-        let envelope = alice.send_sealed(bob.address(), sealing, b"once").await;
-        let envelope = sound(envelope, "sending");
-        let receive = || bob.receive_sealed(&envelope.bytes, service.trust());
-        let broken = breaks.run(&faults, receive()).await;
-        let delivery = sound(receive().await, "redelivery");
-        assert_eq!(delivery.plaintext, "once");
-        if let Some(Ok(first)) = &broken.outcome {
-            assert_eq!(first, &delivery);
-        }
-        let waiting = sound(bob.inbox_pending().await, "listing");
-        assert_eq!(waiting, std::slice::from_ref(&delivery));
-        assert!(sound(bob.done(delivery.id).await, "acknowledging"));
-        assert_eq!(code(receive().await), "duplicate-message");
-        let status = sound(bob.status().await, "status");
-        assert_eq!((status.pre_keys, status.kyber_pre_keys), (0, 0));
-        talk(&bob, &alice).await;
-        talk(&alice, &bob).await;
-        broken.reached
     })
     .await;
 }
