@@ -170,8 +170,8 @@ impl fmt::Debug for Unsealed {
 /// // Bob learns from the certificate whom it is from.
 /// let cipher = SealedSessionCipher::new(&bob_sessions, &bob_identities, &bob);
 /// let pre_keys = PreKeyStores { pre_keys: &bob_pre_keys, signed_pre_keys: &bob_signed, kyber_pre_keys: &bob_kyber };
-/// let trust = SealedTrust::new(&[trust_root.public_key]);
-/// let unsealed = cipher.decrypt(&sealed, trust, pre_keys, now, &mut rng).await?;
+/// let roots = [trust_root.public_key];
+/// let unsealed = cipher.decrypt(&sealed, SealedTrust::new(&roots), pre_keys, now, &mut rng).await?;
 /// assert_eq!(unsealed.sender, alice);
 /// assert_eq!(unsealed.plaintext, b"hello");
 /// # Ok(())

@@ -72,8 +72,8 @@ impl<B: Backend> Account<B> {
     /// alice.sent(envelope.id).await?;
     ///
     /// // Bob knows the service's root, and learns from the certificate who sent it.
-    /// let trust = SealedTrust::new(&[trust_root]);
-    /// let delivery = bob.receive_sealed(&envelope.bytes, trust).await?;
+    /// let roots = [trust_root];
+    /// let delivery = bob.receive_sealed(&envelope.bytes, SealedTrust::new(&roots)).await?;
     /// assert_eq!(&delivery.sender, alice.address());
     /// assert_eq!(delivery.plaintext, "hello");
     /// bob.done(delivery.id).await?;
