@@ -34,8 +34,10 @@ const {
   SignalMessage,
   SignedPreKeyRecord,
   UnidentifiedSenderMessageContent,
+  groupDecrypt,
   groupEncrypt,
   processPreKeyBundle,
+  processSenderKeyDistributionMessage,
   sealedSenderDecryptToUsmc,
   sealedSenderEncrypt,
   sealedSenderMultiRecipientEncrypt,
@@ -217,6 +219,30 @@ class Conversation {
   goTo({ alice, bob }) {
     this.alice.setSession(this.bob.address, alice);
     this.bob.setSession(this.alice.address, bob);
+  }
+}
+
+/** Alice, whose sender key Bob has. */
+class Group {
+  id = 'd1d1d1d1-7000-11eb-b32a-33b8a8a487a6';
+  alice = ProtocolAddress.new('alice', 1);
+  aliceKeys = new SenderKeys();
+  bobKeys = new SenderKeys();
+
+  static async joined() {
+    const group = new Group();
+    const { id, alice, aliceKeys, bobKeys } = group;
+    const key = await SenderKeyDistributionMessage.create(alice, id, aliceKeys);
+    await processSenderKeyDistributionMessage(alice, key, bobKeys);
+    return group;
+  }
+
+  async send() {
+    return (await groupEncrypt(this.alice, this.id, this.aliceKeys, plaintext)).serialize();
+  }
+
+  receive(message) {
+    return groupDecrypt(this.alice, this.bobKeys, message);
   }
 }
 
@@ -422,6 +448,26 @@ const works = {
     return (times) =>
       timed(async () => {
         for (let batch = 0; batch < times; batch += 1) await bob.makePreKeys(100);
+      });
+  },
+
+  async 'group encrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      timed(async () => {
+        for (let sent = 0; sent < times; sent += 1) await group.send();
+      });
+  },
+
+  async 'group decrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      inBatches(times, streamLength, async (count) => {
+        const messages = [];
+        while (messages.length < count) messages.push(await group.send());
+        return timed(async () => {
+          for (const message of messages) await group.receive(message);
+        });
       });
   },
 
