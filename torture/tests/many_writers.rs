@@ -23,9 +23,9 @@ use sprag_torture::pace::{say, seconds};
 use sprag_torture::peer::address;
 use writer::Manner;
 
-/// The peer writes some letters whenever it has read so many envelopes. The session may turn only a few times while an
-/// envelope is on its way, since a peer keeps five chains.
-const READ_BEFORE_WRITING: usize = 32;
+/// The peer writes some letters whenever it has read so many envelopes and the letters before were read. The session may
+/// turn only a few times while something is on its way, since each side keeps five chains.
+const READ_BEFORE_WRITING: usize = 8;
 const LETTERS_AT_ONCE: usize = 8;
 
 /// Handles in one process share turns and a cache.
@@ -120,6 +120,10 @@ struct Talk {
     read: HashSet<String>,
     /// The letters that were written, and the id under which they were delivered.
     letters: HashMap<String, Option<String>>,
+    /// How many letters are on their way.
+    under_way: usize,
+    /// How many envelopes were read since the last letters were written.
+    read_lately: usize,
     commits: u64,
     conflicts: u64,
     retries: u64,
@@ -155,6 +159,8 @@ impl Talk {
             lines,
             read: HashSet::new(),
             letters: HashMap::new(),
+            under_way: 0,
+            read_lately: 0,
             commits: 0,
             conflicts: 0,
             retries: 0,
@@ -193,7 +199,9 @@ impl Talk {
                 self.read(kind, bytes).await;
                 let stdin = self.processes[process].1.as_mut().unwrap();
                 writeln!(stdin, "read").unwrap();
-                if going && self.read.len() % READ_BEFORE_WRITING == 0 {
+                self.read_lately += 1;
+                if going && self.under_way == 0 && self.read_lately >= READ_BEFORE_WRITING {
+                    self.read_lately = 0;
                     self.write().await;
                 }
             }
@@ -205,6 +213,7 @@ impl Talk {
                 let id = id.to_owned();
                 assert!(known.replace(id.clone()).is_none_or(|known| known == id));
             }
+            (Some("handled"), None, None) => self.under_way -= 1,
             (Some("counts"), Some(commits), Some(conflicts)) => {
                 self.commits += commits.parse::<u64>().unwrap();
                 self.conflicts += conflicts.parse::<u64>().unwrap();
@@ -242,6 +251,7 @@ impl Talk {
             for process in (number..number + to).map(|process| process % count) {
                 let stdin = self.processes[process].1.as_mut().unwrap();
                 writeln!(stdin, "{line}").unwrap();
+                self.under_way += 1;
             }
         }
     }

@@ -100,7 +100,10 @@ impl Writer {
         for round in 0.. {
             let letter = self.letters.lock().await.try_recv();
             match letter {
-                Ok((kind, bytes)) => self.receive(kind, &bytes).await,
+                Ok((kind, bytes)) => {
+                    self.receive(kind, &bytes).await;
+                    tell("handled");
+                }
                 Err(_) if self.over.load(Ordering::SeqCst) => return,
                 Err(_) => self.send(&format!("{}-{task}-{round}", self.number)).await,
             }
