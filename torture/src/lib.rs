@@ -11,6 +11,7 @@
 //! | [`examination`] | all images of a story, checked |
 //! | [`peer`] | whom the account talks to, at any moment of the story |
 //! | [`counting`] | a backend that counts its conflicts |
+//! | [`yielding`] | a backend that can be cancelled everywhere |
 //! | [`pace`] | how long and from which seed |
 //!
 //! The tests are in `tests/`; how to run them for long, and what they prove, says `docs/torture.md`. Everything here breaks
@@ -25,3 +26,4 @@ pub mod peer;
 pub mod recovery;
 pub mod story;
 pub mod vfs;
+pub mod yielding;
