@@ -26,10 +26,11 @@ pub use self::status::Status;
 use crate::{
     DurableStore, Error, IdentityChange, IdentityKeyStore, SessionBuilder, SessionStore,
     Transaction,
-    backend::{AccountId, Backend},
+    backend::{AccountId, Backend, Kind},
     durable::{
         Slot, Turn,
         names::Name,
+        unreadable,
         value::{OwnIdentity, Value},
     },
     environment::generator,
@@ -79,7 +80,8 @@ impl<B: Backend> Account<B> {
     /// Makes an account, with a new identity and registration id.
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
+    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports, or `store-corrupt` if the account is on the
+    /// store's list but its identity is lost.
     pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
         let mut rng = generator(store.environment())?;
         let identity = IdentityKeyPair::generate(&mut rng);
@@ -326,10 +328,15 @@ impl<B: Backend> Account<B> {
                 Some(Value::Accounts(accounts)) => accounts.clone(),
                 _ => Vec::new(),
             };
+            if accounts.contains(&self.address) {
+                // It was made, and its identity is lost: another one must not silently take its place.
+                return Err(unreadable(operation, Kind::Account));
+            }
             accounts.push(self.address.clone());
             slot.put(Value::Accounts(accounts));
+            Ok(())
         };
-        Ok(tx.update(operation, Name::Accounts, enlist).await?)
+        Ok(tx.update(operation, Name::Accounts, enlist).await??)
     }
 }
 
