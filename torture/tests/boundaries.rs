@@ -23,6 +23,9 @@ use sprag_torture::yielding::Yielding;
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 const STEPS: usize = 400;
 
+/// After so many messages that were released later, an envelope has been late for long enough.
+const LATE: usize = 20;
+
 type Storage = FaultyBackend<Yielding<MemoryBackend>>;
 
 #[test]
@@ -61,8 +64,8 @@ struct World {
     texts: BTreeMap<String, Fate>,
     /// Ratchet key and counter of every envelope, by recipient, and its bytes.
     keys: HashMap<(usize, usize, Vec<u8>, u32), Vec<u8>>,
-    /// Envelopes that were released and not acknowledged by their recipient.
-    transport: Vec<(usize, usize, Envelope)>,
+    /// Envelopes that were released and not acknowledged by their recipient, with the number of each.
+    transport: Vec<(usize, usize, Envelope, usize)>,
     seen: HashSet<OutboxId>,
     broken: usize,
     cancelled: usize,
@@ -142,7 +145,11 @@ impl World {
         match self.rng.random_range(0..20) {
             0..8 => self.send(from, to).await,
             8..16 if !self.transport.is_empty() => {
-                let which = self.rng.random_range(0..self.transport.len());
+                // Late, but not by more turns of the session than the five chains that a recipient keeps.
+                let latest = self.transport.len().min(4);
+                let overdue = self.transport[0].3 + LATE < self.seen.len();
+                let latest = if overdue { 1 } else { latest };
+                let which = self.rng.random_range(0..latest);
                 self.deliver(which).await;
             }
             16..18 => self.sent(from).await,
@@ -194,12 +201,13 @@ impl World {
             "seed {}: a message key is used twice",
             self.seed
         );
-        self.transport.push((from, to, envelope));
+        let number = self.seen.len();
+        self.transport.push((from, to, envelope, number));
     }
 
     /// The transport delivers an envelope, and again until it is acknowledged.
     async fn deliver(&mut self, which: usize) {
-        let (from, to, envelope) = self.transport[which].clone();
+        let (from, to, envelope, _) = self.transport[which].clone();
         self.plan(to);
         let polls = self.patience();
         let account = &self.people[to].account;
@@ -211,7 +219,7 @@ impl World {
             Some(Ok(delivery)) => delivery,
             Some(Err(error)) if error.code() == "duplicate-message" => {
                 // Acknowledged, and the acknowledgement of that was lost.
-                self.transport.swap_remove(which);
+                self.transport.remove(which);
                 return;
             }
             other => return self.count(other),
@@ -230,7 +238,7 @@ impl World {
         let done = attempt(self.people[to].account.done(delivery.id), polls);
         self.people[to].storage.heal();
         match done {
-            Some(Ok(_)) => drop(self.transport.swap_remove(which)),
+            Some(Ok(_)) => drop(self.transport.remove(which)),
             other => self.count(other),
         }
     }
