@@ -95,6 +95,7 @@ macro_rules! account_suite {
             one_envelope_received_at_once_is_delivered_once
             two_handles_share_one_account
             a_handle_notices_what_another_one_did
+            a_session_made_anew_is_not_taken_for_the_old_one
             many_conversations_at_once_get_through
         }
         $crate::__account_contract_tests! { $fixture, safety:
@@ -121,6 +122,8 @@ macro_rules! account_suite {
             a_session_start_that_breaks_leaves_the_old_session
             a_creation_that_breaks_can_be_repeated
             an_acknowledgement_that_breaks_can_be_repeated
+            a_hand_over_that_breaks_can_be_repeated
+            an_approval_that_breaks_can_be_repeated
         }
         $crate::__account_contract_tests! { $fixture, broken_sealed:
             a_sealed_send_that_breaks_loses_nothing
