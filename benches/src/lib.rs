@@ -7,6 +7,7 @@
 //! | [`conversation`] | Sprag between two parties, over its in-memory stores |
 //! | [`ours`] | the pieces of work, done by Sprag |
 //! | [`groups`] | the same for groups |
+//! | [`sealed`] | sealed sender, done by Sprag |
 //! | [`sqlite`] | the same over accounts in SQLite |
 //! | [`naive`] | the same over a SQLite store as guides show it |
 //! | [`disk`] | what the disk allows |
@@ -26,4 +27,5 @@ pub mod naive;
 pub mod official;
 pub mod olm;
 pub mod ours;
+pub mod sealed;
 pub mod sqlite;

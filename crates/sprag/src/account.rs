@@ -33,10 +33,11 @@ pub use self::status::Status;
 
 use crate::{
     DurableStore, Error, IdentityChange, IdentityKeyStore, Transaction,
-    backend::{AccountId, Backend},
+    backend::{AccountId, Backend, Kind},
     durable::{
         Turn,
         names::Name,
+        unreadable,
         value::{AccountEntry, OwnIdentity, Value},
     },
     environment::generator,
@@ -86,7 +87,8 @@ impl<B: Backend> Account<B> {
     /// Makes an account, with a new identity and registration id.
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
+    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports, or `store-corrupt` if the account is on the
+    /// store's list but its identity is lost.
     pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
         let mut rng = generator(store.environment())?;
         let identity = IdentityKeyPair::generate(&mut rng);
@@ -284,6 +286,11 @@ impl<B: Backend> Account<B> {
             registration_id,
         });
         tx.put(operation, Name::Account, own).await?;
+        let listed = tx.get(operation, entry, |entry| entry.is_some()).await?;
+        if listed {
+            // It was made, and its identity is lost: another one must not silently take its place.
+            return Err(unreadable(operation, Kind::Account).into());
+        }
         let listed = Value::AccountEntry(AccountEntry {
             address: self.address.clone(),
             created: tx.now(),

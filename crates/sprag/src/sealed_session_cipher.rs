@@ -170,8 +170,8 @@ impl fmt::Debug for Unsealed {
 /// // Bob learns from the certificate whom it is from.
 /// let cipher = SealedSessionCipher::new(&bob_sessions, &bob_identities, &bob);
 /// let pre_keys = PreKeyStores { pre_keys: &bob_pre_keys, signed_pre_keys: &bob_signed, kyber_pre_keys: &bob_kyber };
-/// let trust = SealedTrust::new(&[trust_root.public_key]);
-/// let unsealed = cipher.decrypt(&sealed, trust, pre_keys, now, &mut rng).await?;
+/// let roots = [trust_root.public_key];
+/// let unsealed = cipher.decrypt(&sealed, SealedTrust::new(&roots), pre_keys, now, &mut rng).await?;
 /// assert_eq!(unsealed.sender, alice);
 /// assert_eq!(unsealed.plaintext, b"hello");
 /// # Ok(())
@@ -295,18 +295,8 @@ impl<'a> SealedSessionCipher<'a> {
     ) -> Result<Vec<u8>, Error> {
         let sessions = self.sessions_with(recipients).await?;
         let sender = self.identities.identity_key_pair().await?;
-        let devices: Vec<_> = recipients.iter().zip(&sessions).collect();
-        let accounts = || devices.chunk_by(|(a, _), (b, _)| a.name() == b.name());
-        let mut identities = Vec::new();
-        for account in accounts() {
-            identities.push(self.identity_of(account[0].0).await?);
-        }
-        let recipients = accounts()
-            .zip(identities)
-            .map(|(account, identity)| SealedRecipient::new(identity, account.iter().copied()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let content = SealedContent::new(content, rng)?;
-        Ok(address_to_many(content, sender, recipients, excluded).await?)
+        let recipients = self.accounts(recipients, &sessions).await?;
+        Ok(seal_for_accounts(content, sender, recipients, excluded, rng).await?)
     }
 
     /// Opens a sealed message of either version, and does no more: neither is it known whether the certificate in it is to
@@ -357,7 +347,7 @@ impl<'a> SealedSessionCipher<'a> {
     }
 
     /// The sessions with all `recipients`: one that is missing is the protocol's error, whatever the store calls it.
-    async fn sessions_with(
+    pub(crate) async fn sessions_with(
         &self,
         recipients: &[ProtocolAddress],
     ) -> Result<Vec<SessionRecord>, Error> {
@@ -373,19 +363,39 @@ impl<'a> SealedSessionCipher<'a> {
         }
     }
 
+    /// The accounts that `devices`, with which there are these sessions, belong to.
+    pub(crate) async fn accounts(
+        &self,
+        devices: &[ProtocolAddress],
+        sessions: &[SessionRecord],
+    ) -> Result<Vec<SealedRecipient>, Error> {
+        let devices: Vec<_> = devices.iter().zip(sessions).collect();
+        let accounts = || devices.chunk_by(|(a, _), (b, _)| a.name() == b.name());
+        let mut identities = Vec::new();
+        for account in accounts() {
+            identities.push(self.identity_of(account[0].0).await?);
+        }
+        let recipients = accounts()
+            .zip(identities)
+            .map(|(account, identity)| SealedRecipient::new(identity, account.iter().copied()));
+        Ok(recipients.collect::<Result<_, _>>()?)
+    }
+
     async fn identity_of(&self, remote: &ProtocolAddress) -> Result<IdentityKey, Error> {
         let identity = self.identities.load_identity(remote).await?;
         identity.ok_or_else(|| ProtocolError::SessionNotFound(Some(remote.clone())).into())
     }
 }
 
-/// Addresses `content` to all `recipients`; if they are many, not in a thread of the executor.
-async fn address_to_many(
-    content: SealedContent,
+/// Seals `content` for all `recipients`; if they are many, not in a thread of the executor.
+pub(crate) async fn seal_for_accounts<R: CryptoRng + ?Sized>(
+    content: &UnidentifiedSenderMessageContent,
     sender: IdentityKeyPair,
     recipients: Vec<SealedRecipient>,
     excluded: &[ServiceId],
+    rng: &mut R,
 ) -> Result<Vec<u8>, ProtocolError> {
+    let content = SealedContent::new(content, rng)?;
     if recipients.len() < OUTSIDE_FROM {
         return content.for_many(&sender, &recipients, excluded);
     }

@@ -8,9 +8,9 @@
 //! | encrypt, decrypt in an existing session | yes | yes | | | | |
 //! | start a session from a bundle | yes | yes | | | | |
 //! | decrypt a pre-key message | yes | yes | yes | yes | yes | |
-//! | seal a given message for somebody | for many | yes | | | | |
-//! | open a sealed message | | yes | | | | |
 //! | group messaging: distribute, take and renew sender keys, encrypt, decrypt | | | | | | yes |
+//! | seal a message that is encrypted already, open a sealed one | | yes | | | | |
+//! | seal one for many | yes | yes | | | | |
 //!
 //! What every implementation must hold:
 //!

@@ -4,20 +4,23 @@ use std::time::SystemTime;
 
 use rand::{SeedableRng, rngs::StdRng};
 use sprag::{
-    Account, Envelope, EnvelopeType, Error, Outgoing, ProtocolAddress, SealedTrust, Sealing,
-    Timestamp, backend::Backend,
+    Account, Envelope, EnvelopeType, Error, Opened, Outgoing, ProtocolAddress, Recipient,
+    RetryAssessment, SealedTrust, Sealing, Timestamp, Uuid, backend::Backend,
 };
 use sprag_core::{
     curve::{KeyPair, PublicKey},
     identity::{IdentityKey, IdentityKeyPair},
-    message::CiphertextMessageType,
+    message::{CiphertextMessageType, DecryptionErrorMessage, PlaintextContent},
     sealed_sender::{
-        self, ContentHint, SenderCertificate, SenderDetails, ServerCertificate,
-        UnidentifiedSenderMessageContent,
+        self, ContentHint, SealedSenderMultiRecipientMessage, SenderCertificate, SenderDetails,
+        ServerCertificate, UnidentifiedSenderMessageContent,
     },
 };
 
-use super::sample::{Party, address, code, party, send, sound, start, store, talk, try_receive};
+use super::{
+    groups::{GROUP, distribute},
+    sample::{Party, address, code, party, sound, start, store, talk},
+};
 use crate::backend::Fixture;
 
 /// One who certifies senders.
@@ -196,21 +199,6 @@ async fn seal<B: Backend>(
     sound(sealed.map_err(Error::from), "sealing")
 }
 
-/// Retry requests are not texts: they are opened, not delivered.
-pub async fn a_retry_request_is_opened_and_not_delivered(fixture: Fixture) {
-    let (alice, identity) = known_party(&fixture, "alice").await;
-    let bob = party(&fixture, "bob").await;
-    let service = Service::new();
-    let certificate = service.certify(&alice).await;
-    let request = CiphertextMessageType::Plaintext;
-    let sealed = seal(&identity, request, certificate, &bob).await;
-    let refused = bob.receive_sealed(&sealed, service.trust()).await;
-    assert_eq!(code(refused), "invalid-message");
-    let opened = sound(bob.open_sealed(&sealed, service.trust()).await, "opening");
-    assert_eq!(&opened.sender, alice.address());
-    assert_eq!(opened.content.message_type(), request);
-}
-
 /// Nothing is encrypted with it: the session does not step, and the outbox stays empty.
 pub async fn nothing_is_sealed_with_a_certificate_that_is_not_ours(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
@@ -251,15 +239,13 @@ pub async fn a_sealed_text_with_a_key_is_sent_once(fixture: Fixture) {
     assert!(matches!(seal(open).await, Err(Error::KeyReused)));
 }
 
-/// Its sender is told, so that it can be asked to send again.
-pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
+/// Its sender is told, and learns what was lost in a request that is sealed, too.
+pub async fn what_cannot_be_decrypted_can_be_asked_for_again(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
     let service = Service::new();
     let certificate = service.certify(&alice).await;
     start(&alice, &bob).await;
-    let first = send(&alice, &bob, b"").await;
-    sound(try_receive(&bob, &alice, &first).await, "receiving");
-    talk(&bob, &alice).await;
+    talk(&alice, &bob).await;
     let sealing = Sealing {
         content_hint: ContentHint::RESENDABLE,
         group_id: Some(b"group"),
@@ -267,10 +253,8 @@ pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
     };
     let envelope = alice.send_sealed(bob.address(), sealing, b"lost").await;
     let envelope = sound(envelope, "sending");
-    assert!(sound(
-        bob.delete_session(alice.address()).await,
-        "forgetting"
-    ));
+    let deleted = bob.delete_session(alice.address()).await;
+    assert!(sound(deleted, "forgetting"));
     let lost = bob.receive_sealed(&envelope.bytes, service.trust()).await;
     assert_eq!(code(lost), "no-session");
     let opened = bob.open_sealed(&envelope.bytes, service.trust()).await;
@@ -278,4 +262,169 @@ pub async fn what_cannot_be_decrypted_can_be_opened(fixture: Fixture) {
     assert_eq!(&opened.sender, alice.address());
     assert_eq!(opened.content.content_hint(), ContentHint::RESENDABLE);
     assert_eq!(opened.content.group_id(), Some(&b"group"[..]));
+
+    let envelope = ask_again(&bob, &opened, &service).await;
+    let request = &envelope.bytes;
+    let refused = alice.receive_sealed(request, service.trust()).await;
+    assert_eq!(code(refused), "invalid-message");
+    let opened = alice.open_sealed(request, service.trust()).await;
+    let opened = sound(opened, "opening");
+    assert_eq!(&opened.sender, bob.address());
+    let content = PlaintextContent::deserialize(opened.content.contents());
+    let request = DecryptionErrorMessage::extract_from_body(content.expect("it is one").body());
+    let request = sound(request.map_err(Error::from), "reading a request");
+    let assessment = alice.assess_retry(&opened.sender, &request).await;
+    assert_eq!(
+        sound(assessment, "assessing"),
+        RetryAssessment::SessionBroken
+    );
+}
+
+async fn ask_again(bob: &Party, lost: &Opened, service: &Service) -> Envelope {
+    let kind = lost.content.message_type() as u8;
+    let device = lost.sender.device_id().into();
+    let sent_at = Timestamp::from_millis(1);
+    let request =
+        DecryptionErrorMessage::for_original(lost.content.contents(), kind, sent_at, device);
+    let request = sound(request.map_err(Error::from), "making a request");
+    let request = PlaintextContent::from(&request);
+    let certificate = service.certify(bob).await;
+    let sealing = Sealing::new(&certificate);
+    let sent = bob.send_retry_request_sealed(&lost.sender, sealing, &request);
+    let envelope = sound(sent.await, "sending a request");
+    assert_eq!(envelope.message_type, EnvelopeType::Sealed);
+    let waiting = sound(bob.outbox_pending().await, "listing");
+    assert!(waiting.contains(&envelope));
+    envelope
+}
+
+/// Names that messages to many can bear.
+fn service_id(number: u8) -> String {
+    Uuid::from_bytes([number; 16]).to_string()
+}
+
+async fn member(fixture: &Fixture, number: u8) -> Party {
+    party(fixture, &service_id(number)).await
+}
+
+pub(super) async fn send_sealed_to_group<A: Backend, B: Backend>(
+    from: &Account<A>,
+    to: &[&Account<B>],
+    certificate: &SenderCertificate,
+    text: &[u8],
+) -> Envelope {
+    let to: Vec<_> = to.iter().map(|member| member.address().clone()).collect();
+    let sealing = Sealing::new(certificate);
+    let envelope = from.group_send_sealed(GROUP, &to, &[], sealing, text).await;
+    let envelope = sound(envelope, "sending to a group");
+    assert_eq!(envelope.recipient, Recipient::Group(GROUP));
+    assert_eq!(envelope.message_type, EnvelopeType::Sealed);
+    envelope
+}
+
+/// What the server hands to `member`.
+pub(super) fn cut<B: Backend>(envelope: &Envelope, member: &Account<B>) -> Vec<u8> {
+    let parsed = SealedSenderMultiRecipientMessage::parse(&envelope.bytes);
+    let parsed = sound(parsed.map_err(Error::from), "parsing");
+    let service_id = member.address().service_id();
+    let cut = service_id.and_then(|service_id| parsed.message_for_recipient(&service_id));
+    cut.expect("the message names the member")
+}
+
+/// Few members or so many that all cores seal for them.
+pub async fn a_sealed_group_message_is_cut_for_every_member(fixture: Fixture) {
+    let alice = member(&fixture, 1).await;
+    let service = Service::new();
+    let certificate = service.certify(&alice).await;
+    let mut members = Vec::new();
+    for number in 2..22 {
+        let bob = member(&fixture, number).await;
+        start(&alice, &bob).await;
+        distribute(&alice, &bob).await;
+        members.push(bob);
+    }
+    for count in [1, 2, 20] {
+        let members: Vec<_> = members[..count].iter().collect();
+        let envelope = send_sealed_to_group(&alice, &members, &certificate, b"to all").await;
+        let waiting = sound(alice.outbox_pending().await, "listing");
+        assert_eq!(waiting, std::slice::from_ref(&envelope));
+        for bob in &members {
+            let cut = cut(&envelope, bob);
+            let receive = || bob.receive_sealed(&cut, service.trust());
+            let delivery = sound(receive().await, "receiving");
+            assert_eq!(&delivery.sender, alice.address());
+            assert_eq!(delivery.group, Some(GROUP));
+            assert_eq!(delivery.plaintext, "to all");
+            assert_eq!(sound(receive().await, "again"), delivery);
+            assert!(sound(bob.done(delivery.id).await, "acknowledging"));
+            assert_eq!(code(receive().await), "duplicate-message");
+        }
+        assert!(sound(alice.sent(envelope.id).await, "acknowledging"));
+    }
+}
+
+/// Otherwise nothing is encrypted, for nobody.
+pub async fn a_sealed_group_message_needs_a_session_with_every_device(fixture: Fixture) {
+    let (alice, bob) = (member(&fixture, 1).await, member(&fixture, 2).await);
+    let carol = member(&fixture, 3).await;
+    let nameless = party(&fixture, "dave").await;
+    let service = Service::new();
+    let certificate = service.certify(&alice).await;
+    start(&alice, &bob).await;
+    start(&alice, &nameless).await;
+    distribute(&alice, &bob).await;
+    let send = async |to: &[&Party], excluded: &[&Party]| {
+        let to: Vec<_> = to.iter().map(|member| member.address().clone()).collect();
+        let excluded = excluded
+            .iter()
+            .filter_map(|member| member.address().service_id());
+        let excluded: Vec<_> = excluded.collect();
+        let sealing = Sealing::new(&certificate);
+        let sent = alice.group_send_sealed(GROUP, &to, &excluded, sealing, b"all");
+        sent.await
+    };
+    assert_eq!(code(send(&[&bob, &carol], &[]).await), "no-session");
+    assert_eq!(
+        code(send(&[&bob, &nameless], &[]).await),
+        "invalid-argument"
+    );
+    assert_eq!(
+        code(send(&[&bob], &[&carol, &bob]).await),
+        "invalid-argument"
+    );
+    assert_eq!(sound(alice.outbox_pending().await, "listing"), []);
+
+    // Whoever comes twice gets it once, and who is left out on purpose is named.
+    let envelope = sound(send(&[&bob, &bob], &[&carol]).await, "sending");
+    let parsed = SealedSenderMultiRecipientMessage::parse(&envelope.bytes);
+    let parsed = sound(parsed.map_err(Error::from), "parsing");
+    let devices: Vec<_> = parsed.receivers().map(|one| one.devices().len()).collect();
+    assert_eq!(devices, [1]);
+    let excluded: Vec<_> = parsed.excluded().map(Some).collect();
+    assert_eq!(excluded, [carol.address().service_id()]);
+    let cut = cut(&envelope, &bob);
+    let delivery = bob.receive_sealed(&cut, service.trust()).await;
+    assert_eq!(sound(delivery, "receiving").plaintext, "all");
+}
+
+/// Also when a member has gone meanwhile; and never one that tells the sender.
+pub async fn a_sealed_group_text_with_a_key_is_sent_once(fixture: Fixture) {
+    let (alice, bob) = (member(&fixture, 1).await, member(&fixture, 2).await);
+    let service = Service::new();
+    let certificate = service.certify(&alice).await;
+    start(&alice, &bob).await;
+    distribute(&alice, &bob).await;
+    let to = [bob.address().clone()];
+    let send = |text| alice.group_send_sealed(GROUP, &to, &[], Sealing::new(&certificate), text);
+    let text = Outgoing::new(b"once").key(b"17");
+    let envelope = sound(send(text).await, "sending");
+    assert!(sound(
+        alice.delete_session(bob.address()).await,
+        "forgetting"
+    ));
+    assert_eq!(sound(send(text).await, "sending again"), envelope);
+
+    let open = Outgoing::new(b"open").key(b"18");
+    sound(alice.group_send(GROUP, open).await, "sending");
+    assert!(matches!(send(open).await, Err(Error::KeyReused)));
 }
