@@ -35,8 +35,7 @@ pub async fn check(folder: &Path, marks: &[Mark], peers: &[Peer; PEERS], seed: u
     let verdict = Recovery::check(&path, backend.clone(), &ledger, peers, seed).await;
     // Whatever it was: nothing may be at work in the folder any more.
     let closed = backend.close().await.map_err(told("closing"));
-    let verdict = verdict.and(closed);
-    verdict
+    verdict.and(closed)
 }
 
 struct Recovery<'a> {
