@@ -132,7 +132,7 @@ impl Recovery<'_> {
             if !self.ledger.released.contains_key(&envelope.id) {
                 let peer = self.peers.iter();
                 let mut peer = peer.enumerate();
-                let peer = peer.find(|(_, peer)| *peer.address() == envelope.recipient);
+                let peer = peer.find(|(_, peer)| envelope.recipient == peer.address().into());
                 let (peer, _) = peer.ok_or("an envelope to a stranger")?;
                 self.peer_reads(peer, envelope).await?;
             }

@@ -209,7 +209,8 @@ impl Teller {
         };
         for envelope in waiting {
             let peers = 0..PEERS;
-            let to = |peer: &usize| *self.peers[*peer].account.address() == envelope.recipient;
+            let to =
+                |peer: &usize| envelope.recipient == self.peers[*peer].account.address().into();
             let peer = peers.into_iter().find(to).expect("nobody else");
             if !self.was_read(envelope.id) {
                 self.mark(Mark::Released(peer, envelope.clone()));

@@ -13,7 +13,10 @@ use std::task::{Context, Poll, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
-use sprag::{Account, CiphertextMessage, DurableStore, Envelope, Error, OutboxId};
+use sprag::{
+    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, EnvelopeType, Error,
+    OutboxId,
+};
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_torture::pace::{generator, say, seeds};
 use sprag_torture::peer::address;
@@ -185,10 +188,15 @@ impl World {
 
     /// The envelope gets out: its key is one that was never used.
     fn release(&mut self, from: usize, envelope: Envelope) {
-        let name = envelope.recipient.name();
-        let to = NAMES.iter().position(|known| *known == name).unwrap();
+        let names = NAMES.iter();
+        let to = |name: &&str| envelope.recipient == (&address(name)).into();
+        let to = { names }.position(|name| to(&name)).unwrap();
         assert!(self.seen.insert(envelope.id), "seed {}", self.seed);
-        let message = CiphertextMessage::deserialize(envelope.message_type, &envelope.bytes);
+        let message_type = match envelope.message_type {
+            EnvelopeType::PreKey => CiphertextMessageType::PreKey,
+            _ => CiphertextMessageType::Whisper,
+        };
+        let message = CiphertextMessage::deserialize(message_type, &envelope.bytes);
         let (ratchet_key, counter) = match message.unwrap() {
             CiphertextMessage::PreKey(message) => key_of(message.message()),
             CiphertextMessage::Signal(message) => key_of(&message),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use sprag::{InboxId, OutboxId, ProtocolAddress};
+use sprag::{InboxId, OutboxId, ProtocolAddress, Uuid};
 
 /// Signal Protocol sessions from the shell.
 ///
@@ -41,11 +41,15 @@ pub(crate) enum Command {
     /// Encrypt standard input for a peer; prints the envelope, as JSON.
     ///
     /// If the command was killed before it printed the envelope, look into the outbox before giving it again: the
-    /// envelope may wait there. Encrypting the same text again makes a second message of it.
+    /// envelope may wait there. Encrypting the same text again makes a second message of it, except with --id.
     Encrypt {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
+        /// A name of your choice for this message: the same one prints the same envelope again, for 24 hours after it
+        /// was printed, instead of encrypting once more.
+        #[arg(long, value_name = "KEY")]
+        id: Option<String>,
     },
     /// Decrypt the envelope on standard input from a peer; prints exactly the plaintext.
     ///
@@ -56,12 +60,25 @@ pub(crate) enum Command {
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
     },
+    /// Groups: messages that are encrypted once for all members.
+    #[command(subcommand)]
+    Group(Group),
     /// Received messages that were not handed over yet.
     #[command(subcommand)]
     Inbox(Inbox),
     /// Envelopes that may not have been sent yet.
     #[command(subcommand)]
     Outbox(Outbox),
+    /// Show the safety number with a peer: 60 digits that both people see alike.
+    ///
+    /// Compare them where nobody in between can change what is said: face to face, or on the telephone.
+    SafetyNumber {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+        #[command(flatten)]
+        look: Look,
+    },
     /// Show the account and what the store holds for it.
     Status(Format),
     /// Show the main job: two accounts that exchange messages, each in a store of its own.
@@ -75,6 +92,65 @@ pub(crate) enum Session {
         /// The peer.
         #[arg(value_name = "NAME.DEVICE")]
         peer: Address,
+    },
+    /// List the devices of a name that there are sessions with, one address a line.
+    List {
+        /// The name.
+        name: String,
+    },
+    /// Put the session with a peer aside: what was sent in it can be read, but nothing more is sent in it.
+    Archive {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+    /// Forget all sessions with a peer: nothing that was sent in them can be read any more.
+    Delete {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Print our sender key for a new member, as JSON. It is secret: encrypt it for each member.
+    Distribute {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+    },
+    /// Replace our sender key, since a member has left, and print the new one for those that stay.
+    Renew {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+    },
+    /// Take the sender key on standard input, which was decrypted from a member.
+    Join {
+        /// The member.
+        #[arg(value_name = "NAME.DEVICE")]
+        sender: Address,
+    },
+    /// Encrypt standard input for all who have our sender key; prints the envelope, as JSON.
+    ///
+    /// If the command was killed before it printed the envelope, look into the outbox before giving it again, or give it
+    /// with --id.
+    Encrypt {
+        /// The group's distribution id.
+        #[arg(value_name = "UUID")]
+        group: Uuid,
+        /// A name of your choice for this message, as for encrypt.
+        #[arg(long, value_name = "KEY")]
+        id: Option<String>,
+    },
+    /// Decrypt the group envelope on standard input from a member; prints exactly the plaintext.
+    ///
+    /// If the command was killed, give it the same envelope again, as with decrypt.
+    Decrypt {
+        /// The member.
+        #[arg(value_name = "NAME.DEVICE")]
+        sender: Address,
     },
 }
 
@@ -103,6 +179,17 @@ pub(crate) enum Outbox {
 /// How to print.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to show a safety number.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Look {
+    /// Draw the code for the peer to scan, too, for a terminal that writes light on dark.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) qr: bool,
     /// Print JSON, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,14 +2,16 @@
 
 mod account;
 mod demo;
+mod groups;
 mod mailbox;
 mod messages;
 mod place;
+mod safety;
 
 use std::io::{self, Read};
 
 use crate::{
-    arguments::{Arguments, Command, Inbox, Outbox, Session},
+    arguments::{Arguments, Command, Group, Inbox, Outbox, Session},
     error::CliError,
 };
 use place::Place;
@@ -27,12 +29,23 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Bundle => account::bundle(place).await,
         Command::Status(format) => account::status(place, format).await,
         Command::Session(Session::Start { peer }) => messages::start(place, &peer.0).await,
-        Command::Encrypt { peer } => messages::encrypt(place, &peer.0).await,
+        Command::Session(Session::List { name }) => messages::list(place, &name).await,
+        Command::Session(Session::Archive { peer }) => messages::archive(place, &peer.0).await,
+        Command::Session(Session::Delete { peer }) => messages::delete(place, &peer.0).await,
+        Command::Encrypt { peer, id } => messages::encrypt(place, &peer.0, id.as_deref()).await,
         Command::Decrypt { peer } => messages::decrypt(place, &peer.0).await,
+        Command::Group(Group::Distribute { group }) => groups::distribute(place, group).await,
+        Command::Group(Group::Renew { group }) => groups::renew(place, group).await,
+        Command::Group(Group::Join { sender }) => groups::join(place, &sender.0).await,
+        Command::Group(Group::Encrypt { group, id }) => {
+            groups::encrypt(place, group, id.as_deref()).await
+        }
+        Command::Group(Group::Decrypt { sender }) => groups::decrypt(place, &sender.0).await,
         Command::Inbox(Inbox::List(format)) => mailbox::list_inbox(place, format).await,
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,
         Command::Outbox(Outbox::Sent { id }) => mailbox::sent(place, id).await,
+        Command::SafetyNumber { peer, look } => safety::show(place, &peer.0, look).await,
         Command::Demo => demo::run().await,
     }
 }

@@ -9,7 +9,7 @@ use base64::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sprag::{
-    CiphertextMessageType, DeviceId, PreKeyBundle,
+    DeviceId, EnvelopeType, PreKeyBundle,
     protocol::{
         bundle::{KyberPreKey, PreKey, SignedPreKey},
         curve,
@@ -58,7 +58,7 @@ pub(crate) fn parse<T: for<'de> Deserialize<'de>>(what: &str, json: &[u8]) -> Re
         .map_err(|error| CliError::Input(format!("the input is no {what}: {error}")))
 }
 
-/// An encrypted message and its type: 2 or 3.
+/// An encrypted message and its type: 2 or 3 in a session, 7 to a group.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Envelope {
     #[serde(rename = "type")]
@@ -67,21 +67,40 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    pub(crate) fn new(message_type: CiphertextMessageType, body: Vec<u8>) -> Self {
+    pub(crate) fn new(message_type: EnvelopeType, body: Vec<u8>) -> Self {
         Self {
             message_type: message_type as u8,
             body: Base64(body),
         }
     }
 
-    pub(crate) fn message_type(&self) -> Result<CiphertextMessageType, CliError> {
-        CiphertextMessageType::from_number(self.message_type).ok_or_else(|| {
+    pub(crate) fn message_type(&self) -> Result<EnvelopeType, CliError> {
+        let known = EnvelopeType::from_number(self.message_type)
+            .filter(|known| matches!(known, EnvelopeType::Whisper | EnvelopeType::PreKey));
+        known.ok_or_else(|| {
             CliError::Input(format!(
                 "an envelope's type is 2 or 3, not {}",
                 self.message_type
             ))
         })
     }
+
+    /// The body, which must be a message to a group.
+    pub(crate) fn to_group(&self) -> Result<&[u8], CliError> {
+        if self.message_type == EnvelopeType::SenderKey as u8 {
+            return Ok(&self.body.0);
+        }
+        Err(CliError::Input(format!(
+            "a group envelope's type is 7, not {}",
+            self.message_type
+        )))
+    }
+}
+
+/// A sender key for a member of a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Distribution {
+    pub(crate) distribution: Base64,
 }
 
 /// Pre-key bundles of an account's devices.

@@ -1,6 +1,7 @@
 //! Curve25519 keys: agreement (X25519) and signatures (XEdDSA as deployed). Source: sheet 01
 //! sections 3 and 4.
 
+mod hpke;
 mod x25519;
 mod xeddsa;
 

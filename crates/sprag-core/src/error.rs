@@ -210,6 +210,48 @@ impl FingerprintError {
     }
 }
 
+/// One of the [helpers](crate::crypto) refused. Source: sheet 08 sections 6 to 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// A key of another length than 32 bytes.
+    #[error("a key has 32 bytes, not {0}")]
+    InvalidKeySize(usize),
+    /// A nonce of another length than 12 bytes.
+    #[error("a nonce has 12 bytes, not {0}")]
+    InvalidNonceSize(usize),
+    /// The input is too short to be what it should be, or too long to be encrypted.
+    #[error("the input cannot have {0} bytes")]
+    InvalidInputSize(usize),
+    /// The bytes or what they were bound to were altered, or the key is another one. It does not say which.
+    #[error("the input is not authentic")]
+    InvalidAuthenticationTag,
+    /// The first byte of a sealed text names no algorithm that is known.
+    #[error("unknown algorithm 0x{0:02x}")]
+    UnknownAlgorithm(u8),
+    /// More bytes were asked for than can be derived: at most 8160.
+    #[error("no more than 8160 bytes can be derived, not {0}")]
+    OutputTooLong(usize),
+    /// Nothing can be sealed to this key: it is of small order.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl CryptoError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidKeySize(_) => "invalid-key-size",
+            Self::InvalidNonceSize(_) => "invalid-nonce-size",
+            Self::InvalidInputSize(_) => "invalid-input-size",
+            Self::InvalidAuthenticationTag => "invalid-authentication-tag",
+            Self::UnknownAlgorithm(_) => "unknown-algorithm",
+            Self::OutputTooLong(_) => "output-too-long",
+            Self::Key(error) => error.code(),
+        }
+    }
+}
+
 /// Who has to act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,6 +1,8 @@
 //! Internal derivations, for those who check them against recordings. Nothing here is needed to use
 //! the protocol, and using it for anything else is dangerous.
 
+pub mod message;
+
 use zeroize::Zeroizing;
 
 use crate::{kdf, pqxdh, ratchet};

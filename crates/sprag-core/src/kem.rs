@@ -3,7 +3,7 @@
 //! Keys and ciphertexts are serialised with a type byte. Only type 08, round-3 Kyber-1024, is
 //! accepted and made today; ML-KEM-1024 (0a) is a known number that nobody uses yet.
 
-use std::fmt;
+use std::{fmt, hash};
 
 use libcrux_ml_kem::kyber1024;
 use rand_core::CryptoRng;
@@ -104,6 +104,13 @@ impl PublicKey {
 impl PartialEq for PublicKey {
     fn eq(&self, other: &Self) -> bool {
         self.key_type == other.key_type && self.raw[..].ct_eq(&other.raw[..]).into()
+    }
+}
+
+impl hash::Hash for PublicKey {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.key_type.hash(state);
+        self.raw.hash(state);
     }
 }
 

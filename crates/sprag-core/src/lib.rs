@@ -11,7 +11,11 @@
 //! | [`pre_key`], [`bundle`] | what a recipient publishes so that sessions can start while it is away |
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
+//! | [`sealed_sender`] | hiding from the server who sends |
+//! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
+//! | [`fingerprint`] | safety numbers |
+//! | [`crypto`] | helpers for applications |
 //! | [`error`], [`time`] | what can go wrong, and when |
 //!
 //! Applications use the `sprag` crate, which adds stores and accounts. This crate is for those who
@@ -70,8 +74,11 @@
 
 pub mod address;
 pub mod bundle;
+mod cipher;
+pub mod crypto;
 pub mod curve;
 pub mod error;
+pub mod fingerprint;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 pub mod identity;
@@ -81,6 +88,8 @@ pub mod message;
 mod pqxdh;
 pub mod pre_key;
 mod ratchet;
+mod record;
+pub mod sealed_sender;
 pub mod sender_key;
 pub mod service_id;
 pub mod session;

@@ -1,14 +1,24 @@
-//! Messages on the wire. Source: sheet 03 section 6.
+//! Messages on the wire. Source: sheet 03 section 6, sheet 06 section 4.
 //!
-//! Parsing keeps the bytes as they came: the MAC covers them, unknown fields included.
+//! Parsing keeps the bytes as they came: the MAC or signature covers them, unknown fields included.
 
+mod decryption_error;
+mod distribution;
+mod plaintext;
 mod pre_key;
+mod sender_key;
 mod signal;
 
+pub use decryption_error::DecryptionErrorMessage;
+pub use distribution::SenderKeyDistributionMessage;
+pub use plaintext::PlaintextContent;
 pub use pre_key::PreKeySignalMessage;
+pub use sender_key::SenderKeyMessage;
 pub use signal::SignalMessage;
 
+pub(crate) use distribution::DistributionParts;
 pub(crate) use pre_key::PreKeyParts;
+pub(crate) use sender_key::SenderKeyParts;
 pub(crate) use signal::{SignalParts, address_binding};
 
 use crate::error::ProtocolError;
@@ -17,6 +27,8 @@ use crate::error::ProtocolError;
 pub(crate) const VERSION_PQXDH: u8 = 4;
 /// The version of old sessions: X3DH, without post-quantum parts.
 pub(crate) const VERSION_X3DH: u8 = 3;
+/// The version of messages to groups.
+pub(crate) const VERSION_SENDER_KEY: u8 = 3;
 
 /// The number that travels beside a message's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,20 +38,26 @@ pub enum CiphertextMessageType {
     Whisper = 2,
     /// A message that (also) starts a session.
     PreKey = 3,
+    /// A message to a group.
+    SenderKey = 7,
+    /// A message that is not encrypted: a request to send another one again.
+    Plaintext = 8,
 }
 
 impl CiphertextMessageType {
-    /// The type with this number, if it is one of those that sessions use.
+    /// The type with this number, if there is one.
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
             2 => Some(Self::Whisper),
             3 => Some(Self::PreKey),
+            7 => Some(Self::SenderKey),
+            8 => Some(Self::Plaintext),
             _ => None,
         }
     }
 }
 
-/// The outcome of an encryption.
+/// A message of any kind.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CiphertextMessage {
@@ -47,13 +65,17 @@ pub enum CiphertextMessage {
     Signal(SignalMessage),
     /// A message of a session that the peer has not answered in yet.
     PreKey(PreKeySignalMessage),
+    /// A message to a group.
+    SenderKey(SenderKeyMessage),
+    /// A message that is not encrypted.
+    Plaintext(PlaintextContent),
 }
 
 impl CiphertextMessage {
     /// Parses a message of the type that came beside it.
     ///
     /// # Errors
-    /// Those of parsing either kind.
+    /// Those of parsing a message of that type.
     pub fn deserialize(
         message_type: CiphertextMessageType,
         bytes: &[u8],
@@ -63,6 +85,12 @@ impl CiphertextMessage {
             CiphertextMessageType::PreKey => {
                 PreKeySignalMessage::deserialize(bytes).map(Self::PreKey)
             }
+            CiphertextMessageType::SenderKey => {
+                SenderKeyMessage::deserialize(bytes).map(Self::SenderKey)
+            }
+            CiphertextMessageType::Plaintext => {
+                PlaintextContent::deserialize(bytes).map(Self::Plaintext)
+            }
         }
     }
 
@@ -71,6 +99,8 @@ impl CiphertextMessage {
         match self {
             Self::Signal(_) => CiphertextMessageType::Whisper,
             Self::PreKey(_) => CiphertextMessageType::PreKey,
+            Self::SenderKey(_) => CiphertextMessageType::SenderKey,
+            Self::Plaintext(_) => CiphertextMessageType::Plaintext,
         }
     }
 
@@ -79,7 +109,21 @@ impl CiphertextMessage {
         match self {
             Self::Signal(message) => message.serialized(),
             Self::PreKey(message) => message.serialized(),
+            Self::SenderKey(message) => message.serialized(),
+            Self::Plaintext(content) => content.serialized(),
         }
+    }
+}
+
+impl From<SenderKeyMessage> for CiphertextMessage {
+    fn from(message: SenderKeyMessage) -> Self {
+        Self::SenderKey(message)
+    }
+}
+
+impl From<PlaintextContent> for CiphertextMessage {
+    fn from(content: PlaintextContent) -> Self {
+        Self::Plaintext(content)
     }
 }
 
@@ -94,6 +138,20 @@ fn parse_version(byte: u8) -> Result<u8, ProtocolError> {
     match byte >> 4 {
         version @ VERSION_X3DH..=VERSION_PQXDH => Ok(version),
         version @ 0..VERSION_X3DH => Err(ProtocolError::LegacyCiphertextVersion(version)),
+        version => Err(ProtocolError::UnrecognizedCiphertextVersion(version)),
+    }
+}
+
+/// The same for messages to groups; the low four bits of `version` count.
+fn sender_key_version_byte(version: u8) -> u8 {
+    version << 4 | VERSION_SENDER_KEY
+}
+
+/// Messages to groups have a single version.
+fn parse_sender_key_version(byte: u8) -> Result<(), ProtocolError> {
+    match byte >> 4 {
+        VERSION_SENDER_KEY => Ok(()),
+        version @ 0..VERSION_SENDER_KEY => Err(ProtocolError::LegacyCiphertextVersion(version)),
         version => Err(ProtocolError::UnrecognizedCiphertextVersion(version)),
     }
 }

@@ -1,9 +1,9 @@
 //! Root, chain and message keys of the Double Ratchet. Source: sheet 04 section 1.
 
-use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
+    cipher,
     curve::SharedSecret,
     kdf::{finish, hkdf, keyed, part},
 };
@@ -74,19 +74,12 @@ impl MessageKeys {
         &self.mac_key
     }
 
-    /// AES-256-CBC with PKCS#7 padding.
     pub(crate) fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
-        cbc::Encryptor::<aes::Aes256>::new(&self.cipher_key.into(), &self.iv.into())
-            .encrypt_padded_vec::<Pkcs7>(plaintext)
+        cipher::encrypt(&self.cipher_key, &self.iv, plaintext)
     }
 
     /// The reverse; `None` for a wrong length or bad padding.
     pub(crate) fn decrypt(&self, ciphertext: &[u8]) -> Option<Vec<u8>> {
-        if ciphertext.is_empty() {
-            return None;
-        }
-        cbc::Decryptor::<aes::Aes256>::new(&self.cipher_key.into(), &self.iv.into())
-            .decrypt_padded_vec::<Pkcs7>(ciphertext)
-            .ok()
+        cipher::decrypt(&self.cipher_key, &self.iv, ciphertext)
     }
 }

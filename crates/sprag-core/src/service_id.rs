@@ -77,7 +77,7 @@ impl ServiceId {
         self.kind
     }
 
-    /// The UUID.
+    /// The UUID, whose 16 bytes are [`Uuid::as_bytes`].
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
@@ -96,6 +96,12 @@ impl ServiceId {
         bytes[0] = self.kind as u8;
         bytes[1..].copy_from_slice(self.uuid.as_bytes());
         bytes
+    }
+
+    /// The fixed-width forms of several ids, one after the other.
+    pub fn concatenate_fixed_width(ids: impl IntoIterator<Item = Self>) -> Vec<u8> {
+        let forms = ids.into_iter().map(|id| id.to_fixed_width_binary());
+        forms.flatten().collect()
     }
 }
 

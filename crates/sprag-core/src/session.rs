@@ -9,11 +9,9 @@ mod archive;
 mod chain;
 mod decrypt;
 mod encrypt;
-mod field;
 mod skipped;
 mod start;
 mod state;
-mod wire;
 
 use std::fmt;
 
@@ -24,7 +22,11 @@ use zeroize::Zeroizing;
 pub use start::{PreKeyLookup, RecipientKeys, RequiredPreKeys};
 
 use crate::{
-    address::ProtocolAddress, curve::PublicKey, error::ProtocolError, identity::IdentityKey,
+    address::ProtocolAddress,
+    curve::PublicKey,
+    error::ProtocolError,
+    identity::IdentityKey,
+    record::{self, secret_bytes},
     time::Timestamp,
 };
 use state::SessionState;
@@ -92,11 +94,14 @@ impl SessionRecord {
 
     /// The stored form.
     pub fn serialize(&self) -> Zeroizing<Vec<u8>> {
-        let current = self.current.iter().map(|state| wire::message_len(1, state));
+        let current = self
+            .current
+            .iter()
+            .map(|state| record::message_len(1, state));
         let previous = self
             .previous
             .iter()
-            .map(|state| wire::bytes_len(2, state.len()));
+            .map(|state| record::bytes_len(2, state.len()));
         let mut bytes = Vec::with_capacity(current.chain(previous).sum());
         if let Some(state) = &self.current {
             prost::encoding::message::encode(1, state, &mut bytes);
@@ -205,11 +210,6 @@ impl fmt::Debug for SessionRecord {
             .field("archived", &self.previous.len())
             .finish()
     }
-}
-
-/// Shared bytes that are erased when the last of those who share them is dropped.
-fn secret_bytes(bytes: Vec<u8>) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(bytes))
 }
 
 #[derive(Message)]

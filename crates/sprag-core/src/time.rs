@@ -21,6 +21,12 @@ impl Timestamp {
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
+
+    /// The time so much later; the last possible one if that is beyond it.
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
 }
 
 impl From<SystemTime> for Timestamp {

@@ -19,11 +19,18 @@
 //! ```
 
 pub mod broken;
+pub mod broken_groups;
+pub mod broken_sealed;
 pub mod concurrent;
 pub mod conversations;
+pub mod groups;
 pub mod keys;
 pub mod mailboxes;
+pub mod retry;
+pub mod safety;
 mod sample;
+pub mod sealed;
+pub mod sending;
 
 /// Makes a test of each contract of accounts.
 ///
@@ -53,6 +60,36 @@ macro_rules! account_suite {
             what_waits_is_listed_oldest_first
             the_status_counts_everything
         }
+        $crate::__account_contract_tests! { $fixture, sending:
+            a_text_with_a_key_is_sent_once
+            a_key_used_by_many_at_once_is_sent_once
+            a_key_is_remembered_for_its_time
+            a_key_belongs_to_its_recipient_and_account
+            a_text_goes_to_all_devices_or_to_none
+            our_other_devices_are_sent_to_but_not_ourselves
+            a_session_is_put_aside_or_forgotten
+            one_store_holds_many_accounts
+        }
+        $crate::__account_contract_tests! { $fixture, groups:
+            every_member_speaks_across_restarts
+            group_messages_may_be_late_or_lost
+            a_sender_key_is_good_from_joining_to_renewal
+            a_sender_key_may_be_taken_again
+            groups_and_senders_are_apart
+            group_messages_wait_in_the_mailboxes
+            no_group_message_key_is_used_twice
+        }
+        $crate::__account_contract_tests! { $fixture, sealed:
+            a_sealed_message_tells_its_recipient_alone_who_sent_it
+            a_sealed_plaintext_waits_until_it_is_done
+            nothing_sealed_is_believed_without_a_valid_certificate
+            nothing_is_sealed_with_a_certificate_that_is_not_ours
+            a_sealed_text_with_a_key_is_sent_once
+            what_cannot_be_decrypted_can_be_asked_for_again
+            a_sealed_group_message_is_cut_for_every_member
+            a_sealed_group_message_needs_a_session_with_every_device
+            a_sealed_group_text_with_a_key_is_sent_once
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
@@ -61,8 +98,24 @@ macro_rules! account_suite {
             a_session_made_anew_is_not_taken_for_the_old_one
             many_conversations_at_once_get_through
         }
+        $crate::__account_contract_tests! { $fixture, safety:
+            both_people_see_one_safety_number
+            account_ids_count_as_their_bytes
+            a_safety_number_needs_an_identity
+            a_safety_number_changes_with_an_identity
+        }
+        $crate::__account_contract_tests! { $fixture, retry:
+            a_lost_session_is_renewed
+            a_session_that_moved_on_is_left_alone
+            requests_about_something_else
+            an_archived_session_still_reads
+            plaintext_content_is_not_decrypted
+            an_archiving_that_breaks_can_be_repeated
+        }
         $crate::__account_contract_tests! { $fixture, broken:
             a_send_that_breaks_loses_nothing
+            a_send_with_a_key_that_breaks_is_just_done_again
+            a_send_to_all_devices_that_breaks_reaches_all_or_none
             a_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice
@@ -71,6 +124,20 @@ macro_rules! account_suite {
             an_acknowledgement_that_breaks_can_be_repeated
             a_hand_over_that_breaks_can_be_repeated
             an_approval_that_breaks_can_be_repeated
+        }
+        $crate::__account_contract_tests! { $fixture, broken_sealed:
+            a_sealed_send_that_breaks_loses_nothing
+            a_sealed_receive_that_breaks_loses_nothing
+            a_sealed_group_send_that_breaks_loses_nothing
+            a_sealed_group_receive_that_breaks_loses_nothing
+        }
+        $crate::__account_contract_tests! { $fixture, broken_groups:
+            a_distribution_that_breaks_hands_out_one_key
+            a_renewal_that_breaks_leaves_one_key
+            a_joining_that_breaks_can_be_repeated
+            a_group_send_that_breaks_loses_nothing
+            a_group_send_with_a_key_that_breaks_is_just_done_again
+            a_group_receive_that_breaks_loses_nothing
         }
     };
 }

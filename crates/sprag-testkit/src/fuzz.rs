@@ -3,6 +3,8 @@
 //!
 //! Each function takes arbitrary input, panics if a promise is broken, and otherwise returns.
 
+mod safety;
+
 use std::sync::LazyLock;
 
 use rand::SeedableRng;
@@ -13,13 +15,24 @@ use sprag_core::{
     curve,
     identity::IdentityKeyPair,
     kem,
-    message::{CiphertextMessage, PreKeySignalMessage, SignalMessage},
+    message::{
+        CiphertextMessage, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage,
+        SignalMessage,
+    },
     pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
+    sealed_sender::{
+        self, SealedSenderMultiRecipientMessage, SenderCertificate, ServerCertificate,
+        UnidentifiedSenderMessageContent,
+    },
+    sender_key::SenderKeyRecord,
     service_id::ServiceId,
     session::{Parties, RecipientKeys, SessionRecord},
     spqr,
     time::Timestamp,
 };
+use uuid::Uuid;
+
+pub use safety::{crypto, decryption_error, fingerprint, plaintext_content};
 
 use crate::replay::ScriptedRng;
 
@@ -34,8 +47,19 @@ pub const TARGETS: &[Target] = &[
     ("signal_message", signal_message),
     ("pre_key_message", pre_key_message),
     ("decrypt", decrypt),
+    ("sender_key_record", sender_key_record),
+    ("sender_key_message", sender_key_message),
+    ("sender_key_distribution", sender_key_distribution),
     ("spqr_state", spqr_state),
     ("spqr_recv", spqr_recv),
+    ("sender_certificate", sender_certificate),
+    ("sealed_content", sealed_content),
+    ("sealed_message", sealed_message),
+    ("sealed_sent_message", sealed_sent_message),
+    ("fingerprint", fingerprint),
+    ("decryption_error", decryption_error),
+    ("plaintext_content", plaintext_content),
+    ("crypto", crypto),
 ];
 
 /// Keys, ciphertexts and service ids: what parses is written back as it was read.
@@ -200,6 +224,67 @@ pub fn decrypt(input: &[u8]) {
     }
 }
 
+/// Sender-key records: written back stable, and no step over them panics or changes them when it fails.
+pub fn sender_key_record(input: &[u8]) {
+    let Ok(record) = SenderKeyRecord::deserialize(input) else {
+        return;
+    };
+    let bytes = record.serialize();
+    let again = SenderKeyRecord::deserialize(&bytes).expect("what was written can be read");
+    assert_eq!(again.serialize(), bytes);
+
+    let mut rng = ScriptedRng::repeating([3; 32]);
+    let mut sending = record.clone();
+    if sending.encrypt(GROUP.id, b"text", &mut rng).is_err() {
+        assert_eq!(sending.serialize(), bytes);
+    }
+    let mut receiving = record.clone();
+    if receiving.decrypt(&GROUP.message).is_err() {
+        assert_eq!(receiving.serialize(), bytes);
+    }
+    if let Ok(key) = record.create_distribution_message(GROUP.id) {
+        let mut joining = record.clone();
+        joining.process_distribution_message(&key);
+        let again = joining.create_distribution_message(GROUP.id);
+        assert_eq!(again.map(|again| again.chain_id()), Ok(key.chain_id()));
+    }
+    assert_eq!(record.serialize(), bytes, "a copy changed its original");
+}
+
+/// Messages to groups keep the bytes they were parsed from, and a step that fails leaves the record as it
+/// was.
+pub fn sender_key_message(input: &[u8]) {
+    let Ok(message) = SenderKeyMessage::deserialize(input) else {
+        return;
+    };
+    assert_eq!(message.serialized(), input);
+    let _ = (message.ciphertext(), message.version());
+    message.verify_signature(BOB.identity.identity_key().public_key());
+    let mut record = GROUP.receiver.clone();
+    let before = record.serialize();
+    if record.decrypt(&message).is_err() {
+        assert_eq!(record.serialize(), before);
+    }
+}
+
+/// Sender keys keep the bytes they were parsed from, and are handed on as they were taken.
+pub fn sender_key_distribution(input: &[u8]) {
+    let Ok(key) = SenderKeyDistributionMessage::deserialize(input) else {
+        return;
+    };
+    assert_eq!(key.serialized(), input);
+    for mut record in [SenderKeyRecord::new_fresh(), GROUP.receiver.clone()] {
+        record.process_distribution_message(&key);
+        let again = record.create_distribution_message(key.distribution_id());
+        let again = again.expect("what was taken can be handed on");
+        assert_eq!(again.signing_key(), key.signing_key());
+        assert_eq!(again.chain_id(), key.chain_id());
+        let bytes = record.serialize();
+        record.process_distribution_message(&key);
+        assert_eq!(record.serialize(), bytes);
+    }
+}
+
 /// Stored states of the post-quantum ratchet: written back stable, and no step over them panics.
 pub fn spqr_state(input: &[u8]) {
     let Ok(state) = spqr::State::decode(input) else {
@@ -225,6 +310,73 @@ pub fn spqr_recv(input: &[u8]) {
     if state.recv(input).is_err() {
         assert_eq!(state.encode(), before);
     }
+}
+
+/// Certificates keep the bytes they were parsed from, and validating one does not panic.
+pub fn sender_certificate(input: &[u8]) {
+    if let Ok(certificate) = ServerCertificate::deserialize(input) {
+        assert_eq!(certificate.serialized(), input);
+        let _ = (certificate.key_id(), certificate.key());
+    }
+    if let Ok(certificate) = SenderCertificate::deserialize(input) {
+        assert_eq!(certificate.serialized(), input);
+        let _ = (certificate.sender(), certificate.sender_aci());
+        let known = certificate.server_certificate();
+        let roots = [*BOB.identity.identity_key().public_key()];
+        let valid = certificate.validate(&roots, Timestamp::from_millis(0));
+        assert!(valid.is_err() || known.is_ok());
+    }
+}
+
+/// Contents keep the bytes they were parsed from, and made again of what is in them say the same.
+pub fn sealed_content(input: &[u8]) {
+    let Ok(content) = UnidentifiedSenderMessageContent::deserialize(input) else {
+        return;
+    };
+    assert_eq!(content.serialized(), input);
+    let _ = content.session_message();
+    let made = UnidentifiedSenderMessageContent::new(
+        content.message_type(),
+        content.contents(),
+        content.sender_certificate().clone(),
+        content.content_hint(),
+        content.group_id(),
+    );
+    let again = UnidentifiedSenderMessageContent::deserialize(made.serialized())
+        .expect("what was written can be read");
+    assert_eq!(again.message_type(), content.message_type());
+    assert_eq!(again.contents(), content.contents());
+    assert_eq!(again.content_hint(), content.content_hint());
+}
+
+/// Sealed messages: what opens is a content.
+pub fn sealed_message(input: &[u8]) {
+    if let Ok(content) = sealed_sender::open(input, &BOB.identity) {
+        sealed_content(content.serialized());
+    }
+}
+
+/// Messages to many: everything that the server is told lies within them, and can be cut out.
+pub fn sealed_sent_message(input: &[u8]) {
+    let Ok(message) = SealedSenderMultiRecipientMessage::parse(input) else {
+        return;
+    };
+    let shared = input.len() - message.shared_offset();
+    assert!(shared >= 32);
+    for receiver in message.receivers() {
+        assert!(!receiver.devices().is_empty());
+        assert_eq!(input[receiver.key_material()].len(), 48);
+        let cut = message.message_for_recipient(&receiver.service_id());
+        let cut = cut.expect("a receiver gets something");
+        assert_eq!(cut.len(), 1 + 48 + shared);
+        let _ = sealed_sender::open(&cut, &BOB.identity);
+    }
+    for excluded in message.excluded() {
+        let cut = message.message_for_recipient(&excluded);
+        assert_eq!(cut.map(|cut| cut.len()), Some(1 + shared));
+    }
+    let named = message.receivers().count() + message.excluded().count();
+    assert_eq!(message.message_for_single_recipient().is_ok(), named == 1);
 }
 
 /// A recipient to try things on.
@@ -325,4 +477,32 @@ fn make_recipient() -> Result<Recipient, ProtocolError> {
     session.decrypt_pre_key(&first, recipient.parties(), &mut rng)?;
     recipient.session = session;
     Ok(recipient)
+}
+
+/// A member of a group to try things on.
+struct Member {
+    id: Uuid,
+    /// Of a sender, with a message skipped.
+    receiver: SenderKeyRecord,
+    /// A message of the sender that the member has not seen.
+    message: SenderKeyMessage,
+}
+
+static GROUP: LazyLock<Member> =
+    LazyLock::new(|| make_member().expect("a sender key that was just made is sound"));
+
+fn make_member() -> Result<Member, ProtocolError> {
+    let mut rng = rand::rngs::StdRng::from_seed([2; 32]);
+    let id = Uuid::from_bytes([7; 16]);
+    let mut sender = SenderKeyRecord::generate(&mut rng);
+    let mut receiver = SenderKeyRecord::new_fresh();
+    receiver.process_distribution_message(&sender.create_distribution_message(id)?);
+    sender.encrypt(id, b"skipped", &mut rng)?;
+    receiver.decrypt(&sender.encrypt(id, b"read", &mut rng)?)?;
+    let message = sender.encrypt(id, b"to come", &mut rng)?;
+    Ok(Member {
+        id,
+        receiver,
+        message,
+    })
 }

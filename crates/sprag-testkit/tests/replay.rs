@@ -22,6 +22,16 @@ fn check(file: &str, at_least: usize) {
 }
 
 #[test]
+fn fingerprints() {
+    check("fingerprints.json", 40);
+}
+
+#[test]
+fn groups() {
+    check("groups.json", 374);
+}
+
+#[test]
 fn one_to_one() {
     check("one_to_one.json", 1608);
 }
@@ -29,6 +39,16 @@ fn one_to_one() {
 #[test]
 fn one_to_one_walkthrough() {
     check("one_to_one_walkthrough.json", 4);
+}
+
+#[test]
+fn retry() {
+    check("retry.json", 156);
+}
+
+#[test]
+fn sealed_sender() {
+    check("sealed_sender.json", 353);
 }
 
 #[test]

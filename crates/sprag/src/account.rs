@@ -4,9 +4,16 @@
 //! returned; what it does not return was not done, or is found in the outbox or inbox. Any of its
 //! futures may be dropped at any moment, and the process may die: the store stays whole.
 
+mod envelope;
+mod groups;
 mod ids;
 mod keys;
 mod mailbox;
+mod outgoing;
+mod retry;
+mod safety;
+mod sealed;
+mod sessions;
 mod status;
 
 use std::{ops::RangeInclusive, sync::Arc};
@@ -14,24 +21,24 @@ use std::{ops::RangeInclusive, sync::Arc};
 use rand_core::CryptoRng;
 use sprag_core::{
     address::ProtocolAddress,
-    bundle::PreKeyBundle,
     identity::{IdentityKey, IdentityKeyPair},
-    session::SenderChainRequirements,
 };
 
+pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
-pub use self::mailbox::{Delivery, Envelope};
+pub use self::outgoing::Outgoing;
+pub use self::retry::RetryAssessment;
+pub use self::sealed::Opened;
 pub use self::status::Status;
 
 use crate::{
-    DurableStore, Error, IdentityChange, IdentityKeyStore, SessionBuilder, SessionStore,
-    Transaction,
+    DurableStore, Error, IdentityChange, IdentityKeyStore, Transaction,
     backend::{AccountId, Backend, Kind},
     durable::{
-        Slot, Turn,
+        Turn,
         names::Name,
         unreadable,
-        value::{OwnIdentity, Value},
+        value::{AccountEntry, OwnIdentity, Value},
     },
     environment::generator,
 };
@@ -221,50 +228,6 @@ impl<B: Backend> Account<B> {
             .await
     }
 
-    /// Starts a session with `peer` from its bundle. It takes the place of the one before, however
-    /// healthy that was.
-    ///
-    /// # Errors
-    /// `untrusted-identity`: the bundle's identity is not the one known;
-    /// [`approve_identity`](Self::approve_identity) if the user agrees. `invalid-signature` or
-    /// another [`Error::Protocol`]: the bundle is not fit. Otherwise what the storage reports.
-    #[tracing::instrument(level = "debug", skip_all)]
-    pub async fn start_session(
-        &self,
-        peer: &ProtocolAddress,
-        bundle: &PreKeyBundle,
-    ) -> Result<(), Error> {
-        let _turn = self.turn(peer).await;
-        self.run(|tx| async move {
-            let names = [
-                Name::Session(peer),
-                Name::Identity(peer),
-                Name::Account,
-                Name::Devices(peer.name()),
-            ];
-            tx.prefetch("load_session", &names).await?;
-            SessionBuilder::new(&tx, &tx, &self.address, peer)
-                .process_bundle(bundle, tx.now(), &mut tx.rng()?)
-                .await
-        })
-        .await
-    }
-
-    /// Whether there is a session with `peer` that can be used for sending now. If there is none, fetch a
-    /// bundle and [start one](Self::start_session).
-    ///
-    /// # Errors
-    /// What the storage reports.
-    pub async fn has_usable_session(&self, peer: &ProtocolAddress) -> Result<bool, Error> {
-        let everything = SenderChainRequirements::default();
-        self.run(|tx| async move {
-            let record = tx.load_session(peer).await?;
-            let now = tx.now();
-            Ok(record.is_some_and(|record| record.has_usable_sender_chain(now, everything)))
-        })
-        .await
-    }
-
     fn handle(store: DurableStore<B>, address: ProtocolAddress) -> Self {
         let id = store.account_id(&address);
         Self { store, address, id }
@@ -310,12 +273,16 @@ impl<B: Backend> Account<B> {
         registration_id: u32,
     ) -> Result<(), Error> {
         let operation = "store_identity_key_pair";
-        let names = [Name::Account, Name::Accounts];
-        tx.prefetch(operation, &names).await?;
+        let entry = Name::AccountEntry(&self.address);
+        tx.prefetch(operation, &[Name::Account, entry]).await?;
         match self.own(tx, |_| ()).await {
             Ok(()) => return Err(Error::AlreadyInitialised(self.address.clone())),
             Err(Error::NotInitialised(_)) => {}
             Err(error) => return Err(error),
+        }
+        if tx.get(operation, entry, |value| value.is_some()).await? {
+            // It was made, and its identity is lost: another one must not silently take its place.
+            return Err(unreadable(operation, Kind::Account).into());
         }
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),
@@ -323,20 +290,11 @@ impl<B: Backend> Account<B> {
             registration_id,
         });
         tx.put(operation, Name::Account, own).await?;
-        let enlist = |slot: &mut Slot| {
-            let mut accounts = match slot.value() {
-                Some(Value::Accounts(accounts)) => accounts.clone(),
-                _ => Vec::new(),
-            };
-            if accounts.contains(&self.address) {
-                // It was made, and its identity is lost: another one must not silently take its place.
-                return Err(unreadable(operation, Kind::Account));
-            }
-            accounts.push(self.address.clone());
-            slot.put(Value::Accounts(accounts));
-            Ok(())
-        };
-        Ok(tx.update(operation, Name::Accounts, enlist).await??)
+        let listed = Value::AccountEntry(AccountEntry {
+            address: self.address.clone(),
+            created: tx.now(),
+        });
+        Ok(tx.put(operation, entry, listed).await?)
     }
 }
 

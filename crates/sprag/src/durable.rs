@@ -23,10 +23,14 @@ mod transaction;
 mod turns;
 pub(crate) mod value;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use sprag_core::address::ProtocolAddress;
+use sprag_core::{address::ProtocolAddress, time::Timestamp};
 use tracing::debug;
 
 pub use self::transaction::Transaction;
@@ -34,7 +38,7 @@ pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{
     cache::Cache, header::Header, names::Name, retry::Attempts, transaction::Reading, turns::Turns,
-    value::Value,
+    value::AccountEntry,
 };
 use crate::{
     Error, StoreError,
@@ -78,6 +82,8 @@ struct Inner<B> {
     environment: Arc<dyn Environment>,
     header: RwLock<Arc<Header>>,
     turns: Turns,
+    /// When the outbox of an account was last swept.
+    sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
 }
@@ -104,6 +110,7 @@ impl<B: Backend> DurableStore<B> {
                 environment: Arc::new(environment),
                 header: RwLock::new(Arc::new(header)),
                 turns: Turns::default(),
+                sweeps: Mutex::default(),
                 cache: Mutex::default(),
             }),
         })
@@ -139,12 +146,16 @@ impl<B: Backend> DurableStore<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn accounts(&self) -> Result<Vec<ProtocolAddress>, Error> {
-        let transaction = self.begin_as(AccountId::STORE, Reading::Fresh);
-        let accounts = transaction.get("accounts", Name::Accounts, |value| match value {
-            Some(Value::Accounts(accounts)) => accounts.clone(),
-            _ => Vec::new(),
+        let mut accounts = Vec::new();
+        let each = |_: &[u8], payload| {
+            accounts.push(AccountEntry::decode(payload)?);
+            Some(())
+        };
+        self.scan(&AccountId::STORE, Kind::Directory, each).await?;
+        accounts.sort_by(|one, other| {
+            (one.created, &one.address).cmp(&(other.created, &other.address))
         });
-        Ok(accounts.await?)
+        Ok(accounts.into_iter().map(|entry| entry.address).collect())
     }
 
     /// The backend below.
@@ -222,6 +233,23 @@ impl<B: Backend> DurableStore<B> {
                 let opened = frame::split(&record.bytes);
                 let opened = opened.and_then(|(name, payload)| each(&name, payload));
                 opened.ok_or_else(|| unreadable("scan", kind))?;
+            }
+        }
+    }
+
+    /// Whether the outbox of `account` was not swept for an hour; then it is swept now.
+    pub(crate) fn sweep_is_due(&self, account: AccountId, now: Timestamp) -> bool {
+        let mut sweeps = self
+            .inner
+            .sweeps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let hour = Duration::from_secs(60 * 60);
+        match sweeps.get(&account) {
+            Some(last) if now < last.saturating_add(hour) => false,
+            _ => {
+                sweeps.insert(account, now);
+                true
             }
         }
     }

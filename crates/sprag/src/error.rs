@@ -34,6 +34,12 @@ pub enum Error {
     /// There is no such account in the store.
     #[error("the account {0} is not initialised")]
     NotInitialised(ProtocolAddress),
+    /// The key was given with a text for another recipient.
+    #[error("the key was used for another recipient")]
+    KeyReused,
+    /// No identity of the peer is known yet. It becomes known with the first session.
+    #[error("the identity of {0} is not known yet")]
+    UnknownIdentity(ProtocolAddress),
     /// Others changed the same records again and again.
     #[error("others keep changing the same records; try again")]
     Conflict,
@@ -79,6 +85,8 @@ impl Error {
             Self::Backend(error) => error.code(),
             Self::AlreadyInitialised(_) => "already-initialised",
             Self::NotInitialised(_) => "not-initialised",
+            Self::KeyReused => "key-reused",
+            Self::UnknownIdentity(_) => "unknown-identity",
             Self::Conflict => "store-conflict",
             Self::OutcomeUnknown(_) => "outcome-unknown",
             Self::NoRandomness => "no-randomness",
@@ -89,7 +97,10 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Protocol(error) => error.fault(),
-            Self::AlreadyInitialised(_) | Self::NotInitialised(_) => Fault::Caller,
+            Self::AlreadyInitialised(_)
+            | Self::NotInitialised(_)
+            | Self::UnknownIdentity(_)
+            | Self::KeyReused => Fault::Caller,
             Self::Backend(error) if error.remedy() == Remedy::Caller => Fault::Caller,
             _ => Fault::Store,
         }
@@ -101,7 +112,10 @@ impl Error {
             Self::Protocol(error) => protocol_advice(error),
             Self::Store(error) => error.as_backend().map_or(Advice::Retry, backend_advice),
             Self::Backend(error) => backend_advice(error),
-            Self::AlreadyInitialised(_) | Self::NotInitialised(_) => Advice::FixCall,
+            Self::AlreadyInitialised(_) | Self::NotInitialised(_) | Self::KeyReused => {
+                Advice::FixCall
+            }
+            Self::UnknownIdentity(_) => Advice::RenewSession,
             Self::Conflict => Advice::Retry,
             Self::OutcomeUnknown(_) => Advice::Reopen,
             Self::NoRandomness => Advice::Operator,

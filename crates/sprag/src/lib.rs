@@ -138,7 +138,7 @@
 //!
 //! # Your own stores
 //!
-//! [`SessionBuilder`] and [`SessionCipher`] work over any implementation of the [six traits](stores), each
+//! [`SessionBuilder`], [`SessionCipher`], [`GroupCipher`] and [`SealedSessionCipher`] work over any implementation of the [six traits](stores), each
 //! of another make if you like; the table there says which operation needs which. The conformance kit in `sprag-testkit`
 //! tests yours.
 //!
@@ -163,6 +163,8 @@ pub mod backend;
 mod durable;
 mod environment;
 pub mod error;
+mod group_cipher;
+mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
 pub mod stores;
@@ -173,16 +175,24 @@ pub use sprag_core::{
     KeyError, ProtocolError,
     address::{DeviceId, ProtocolAddress},
     bundle::PreKeyBundle,
+    fingerprint::Fingerprint,
     message::{CiphertextMessage, CiphertextMessageType},
     session::SessionRecord,
     time::Timestamp,
 };
+/// The ids of groups.
+pub use uuid::Uuid;
 
 pub use crate::{
-    account::{Account, Delivery, Envelope, InboxId, OutboxId, Status},
+    account::{
+        Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
+        RetryAssessment, Status,
+    },
     durable::{DurableStore, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
+    group_cipher::GroupCipher,
+    sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},
     stores::{

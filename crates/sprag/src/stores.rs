@@ -8,7 +8,9 @@
 //! | encrypt, decrypt in an existing session | yes | yes | | | | |
 //! | start a session from a bundle | yes | yes | | | | |
 //! | decrypt a pre-key message | yes | yes | yes | yes | yes | |
-//! | group messaging | | | | | | yes |
+//! | group messaging: distribute, take and renew sender keys, encrypt, decrypt | | | | | | yes |
+//! | seal a message that is encrypted already, open a sealed one | | yes | | | | |
+//! | seal one for many | yes | yes | | | | |
 //!
 //! What every implementation must hold:
 //!
@@ -20,8 +22,9 @@
 //! 4. An address is a name *and* a device; names are compared byte by byte.
 //!
 //! An operation is several calls, and these traits know no transaction: between the load and the store
-//! of one operation no other operation with the same address may run, nor may two first messages that
-//! use the same pre-keys. [`SessionCipher`](crate::SessionCipher) says what a crash between two calls does.
+//! of one operation no other operation with the same address (in a group: sender and distribution) may run,
+//! nor may two first messages that use the same pre-keys. [`SessionCipher`](crate::SessionCipher) says what
+//! a crash between two calls does.
 //! A [`Transaction`](crate::Transaction) of a durable store implements all six traits and has neither
 //! problem.
 //!

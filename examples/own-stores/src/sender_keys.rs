@@ -1,7 +1,5 @@
 //! Where sender keys of groups are kept.
 
-use std::convert::Infallible;
-
 use async_trait::async_trait;
 use rusqlite::params;
 use sprag::{ProtocolAddress, SenderKeyStore, StoreError, protocol::sender_key::SenderKeyRecord};
@@ -21,7 +19,7 @@ impl SenderKeyStore for MyStores {
             "load_sender_key",
             "SELECT record FROM sender_key WHERE name = ?1 AND device = ?2 AND distribution = ?3",
             params![name, device, distribution_id.as_bytes()],
-            |bytes| Ok::<_, Infallible>(SenderKeyRecord::deserialize(bytes)),
+            SenderKeyRecord::deserialize,
         )
     }
 

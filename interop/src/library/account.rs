@@ -1,5 +1,7 @@
 //! Accounts over SQLite, each in a file of its own, opened anew again and again.
 
+mod groups;
+
 use std::{
     io,
     path::Path,
@@ -11,8 +13,8 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sprag::{
-    Account, CiphertextMessageType, DurableStore, Environment, Error, ProtocolAddress,
-    SessionRecord, SessionStore as _, System, Timestamp, Transaction,
+    Account, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress, SessionRecord,
+    SessionStore as _, System, Timestamp, Transaction,
     protocol::identity::{IdentityKey, IdentityKeyPair},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
@@ -156,7 +158,7 @@ impl AccountParty {
     async fn receive(
         &mut self,
         peer: &ProtocolAddress,
-        kind: CiphertextMessageType,
+        kind: EnvelopeType,
         body: &[u8],
     ) -> Result<Vec<u8>, Failure> {
         let delivery = self.account.receive(peer, kind, body).await?;
@@ -231,7 +233,7 @@ impl Party for AccountParty {
     fn decrypt(&mut self, remote: &Address, envelope: &Envelope) -> Result<Vec<u8>, Failure> {
         let peer = parse_address(remote)?;
         let message = parse_message(envelope)?;
-        let kind = message.message_type();
+        let kind = message.message_type().into();
         let plaintext = wait(self.receive(&peer, kind, &envelope.body))?;
         self.ledger.meet(remote);
         self.ledger.was_read(&message);

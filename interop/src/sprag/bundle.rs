@@ -64,6 +64,22 @@ pub(crate) fn present(bundle: &PreKeyBundle) -> Bundle {
     }
 }
 
+/// For accounts and cores that a test holds itself.
+impl TryFrom<&Bundle> for PreKeyBundle {
+    type Error = ProtocolError;
+
+    fn try_from(bundle: &Bundle) -> Result<Self, ProtocolError> {
+        parse(bundle)
+    }
+}
+
+/// For accounts and cores that a test holds itself.
+impl From<&PreKeyBundle> for Bundle {
+    fn from(bundle: &PreKeyBundle) -> Self {
+        present(bundle)
+    }
+}
+
 fn parse_pre_key(key: &PublicPreKey) -> Result<PreKey, KeyError> {
     Ok(PreKey {
         id: key.id.into(),

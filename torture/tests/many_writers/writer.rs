@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use sprag::{Account, CiphertextMessageType, DurableStore, Error};
+use sprag::{Account, DurableStore, EnvelopeType, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use sprag_torture::counting::Counting;
 use sprag_torture::peer::address;
@@ -34,7 +34,7 @@ struct Writer {
     manner: Manner,
     backend: Arc<Counting<SqliteBackend>>,
     shared: Alice,
-    letters: Mutex<mpsc::UnboundedReceiver<(CiphertextMessageType, Vec<u8>)>>,
+    letters: Mutex<mpsc::UnboundedReceiver<(EnvelopeType, Vec<u8>)>>,
     /// One for each envelope that the peer has read.
     read: Semaphore,
     over: AtomicBool,
@@ -148,7 +148,7 @@ impl Writer {
         {}
     }
 
-    async fn receive(&self, kind: CiphertextMessageType, bytes: &[u8]) {
+    async fn receive(&self, kind: EnvelopeType, bytes: &[u8]) {
         let begun = Instant::now();
         let delivery = loop {
             let account = self.account().await;
@@ -196,7 +196,7 @@ impl Writer {
     }
 }
 
-static INPUT: std::sync::OnceLock<mpsc::UnboundedSender<(CiphertextMessageType, Vec<u8>)>> =
+static INPUT: std::sync::OnceLock<mpsc::UnboundedSender<(EnvelopeType, Vec<u8>)>> =
     std::sync::OnceLock::new();
 
 async fn account(backend: &Arc<Counting<SqliteBackend>>) -> Alice {
@@ -205,10 +205,10 @@ async fn account(backend: &Arc<Counting<SqliteBackend>>) -> Alice {
 }
 
 /// The type of a message from its number.
-pub(crate) fn kind(number: &str) -> CiphertextMessageType {
+pub(crate) fn kind(number: &str) -> EnvelopeType {
     match number.parse::<u8>() {
-        Ok(3) => CiphertextMessageType::PreKey,
-        _ => CiphertextMessageType::Whisper,
+        Ok(3) => EnvelopeType::PreKey,
+        _ => EnvelopeType::Whisper,
     }
 }
 

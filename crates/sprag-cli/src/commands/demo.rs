@@ -1,7 +1,7 @@
 //! The main job, narrated: two accounts, each in an SQLite store of its own that is closed and opened
 //! again between all steps, as if the process had ended there.
 
-use sprag::{Account, CiphertextMessageType, DurableStore, Envelope, ProtocolAddress};
+use sprag::{Account, DurableStore, Envelope, EnvelopeType, ProtocolAddress};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use tempfile::TempDir;
 
@@ -117,7 +117,7 @@ impl Person {
     async fn send(&self, to: &Person, text: &str) -> Result<Envelope, CliError> {
         let envelope = self.send_quietly(to, text).await?;
         let kind = match envelope.message_type {
-            CiphertextMessageType::PreKey => "pre-key message",
+            EnvelopeType::PreKey => "pre-key message",
             _ => "message",
         };
         line(&format!(

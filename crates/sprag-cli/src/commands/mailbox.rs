@@ -12,6 +12,9 @@ use crate::{arguments::Format, error::CliError, formats::Base64, output};
 struct InboxEntry {
     id: String,
     sender: String,
+    /// Of a group message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     /// Milliseconds since 1970.
     received: u64,
     body: Base64,
@@ -35,9 +38,12 @@ pub(crate) async fn list_inbox(place: &Place, format: Format) -> Result<(), CliE
     if !format.json {
         let row = |entry: &Delivery| {
             let length = entry.plaintext.len();
+            let group = entry.group.map(|group| format!(" in {group}"));
             output::line(&format!(
-                "{} from {}, {length} bytes",
-                entry.id, entry.sender
+                "{} from {}{}, {length} bytes",
+                entry.id,
+                entry.sender,
+                group.unwrap_or_default()
             ))
         };
         return pending.iter().try_for_each(row);
@@ -45,6 +51,7 @@ pub(crate) async fn list_inbox(place: &Place, format: Format) -> Result<(), CliE
     let entries = pending.into_iter().map(|entry| InboxEntry {
         id: entry.id.to_string(),
         sender: entry.sender.to_string(),
+        group: entry.group.map(|group| group.to_string()),
         received: entry.received.as_millis(),
         body: Base64(entry.plaintext.to_vec()),
     });

@@ -14,8 +14,15 @@ fn before_init() {
         &["encrypt", "bob.1"],
         &["decrypt", "bob.1"],
         &["session", "start", "bob.1"],
+        &[
+            "group",
+            "distribute",
+            "d1d1d1d1-7000-11eb-b32a-33b8a8a487a6",
+        ],
+        &["group", "join", "bob.1"],
         &["inbox", "list"],
         &["outbox", "list"],
+        &["safety-number", "bob.1"],
     ] {
         assert_eq!(shell.error(arguments, b""), "not-initialised");
     }
@@ -84,6 +91,7 @@ fn input_of_the_wrong_kind() {
         b"[]",
         b"{\"type\":3}",
         b"{\"type\":7,\"body\":\"\"}",
+        b"{\"type\":8,\"body\":\"wA==\"}",
         b"\xff",
     ] {
         assert_eq!(bob.error(&["decrypt", "alice.1"], input), "invalid-input");
@@ -184,7 +192,10 @@ fn wrong_usage_exits_with_2() {
         &["init"],
         &["init", "alice"],
         &["init", "alice.0"],
+        &["group", "encrypt", "friends"],
         &["inbox", "done", "x"],
+        &["safety-number"],
+        &["safety-number", "bob.1", "--qr", "--json"],
     ] {
         let output = shell.run(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod errors;
+mod groups;
 mod messages;
 mod person;
+mod safety;

@@ -43,6 +43,57 @@ fn a_message_is_read_once() {
 }
 
 #[test]
+fn a_text_with_an_id_is_encrypted_once() {
+    let (alice, bob) = pair();
+    let encrypt = ["encrypt", "bob.1", "--id", "order 17"];
+    let envelope = alice.ok(&encrypt, b"once");
+    assert_eq!(alice.ok(&encrypt, b"once"), envelope);
+    assert_eq!(alice.ok(&["outbox", "list"], b""), b"");
+    assert_eq!(bob.ok(&["decrypt", "alice.1"], &envelope), b"once");
+    let other = alice.ok(&["encrypt", "bob.1", "--id", "order 18"], b"once");
+    assert_ne!(other, envelope);
+
+    let carols = Shell::with_account("carol.1").ok(&["bundle"], b"");
+    alice.ok(&["session", "start", "carol.1"], &carols);
+    let reused = ["encrypt", "carol.1", "--id", "order 17"];
+    assert_eq!(alice.error(&reused, b"once"), "key-reused");
+}
+
+/// An id is good for what was killed before it printed, too.
+#[test]
+fn an_envelope_that_nobody_saw_is_printed_again_under_its_id() {
+    let (alice, bob) = pair();
+    let encrypt = ["encrypt", "bob.1", "--id", "order 17"];
+    alice.run_unprinted(&encrypt, b"once");
+    assert_ne!(alice.ok(&["outbox", "list"], b""), b"");
+    let envelope = alice.ok(&encrypt, b"once");
+    assert_eq!(alice.ok(&["outbox", "list"], b""), b"");
+    assert_eq!(bob.ok(&["decrypt", "alice.1"], &envelope), b"once");
+}
+
+#[test]
+fn sessions_are_listed_put_aside_and_forgotten() {
+    let (alice, bob) = pair();
+    assert_eq!(alice.ok(&["session", "list", "bob"], b""), b"bob.1\n");
+    assert_eq!(alice.ok(&["session", "list", "carol"], b""), b"");
+    let envelope = alice.ok(&["encrypt", "bob.1"], b"before");
+    bob.ok(&["decrypt", "alice.1"], &envelope);
+    let answer = bob.ok(&["encrypt", "alice.1"], b"late");
+
+    alice.ok(&["session", "archive", "bob.1"], b"");
+    let archived = alice.error(&["session", "archive", "bob.1"], b"");
+    assert_eq!(archived, "no-session");
+    assert_eq!(alice.error(&["encrypt", "bob.1"], b"no"), "no-session");
+    assert_eq!(alice.ok(&["decrypt", "bob.1"], &answer), b"late");
+
+    let answer = bob.ok(&["encrypt", "alice.1"], b"too late");
+    alice.ok(&["session", "delete", "bob.1"], b"");
+    let deleted = alice.error(&["session", "delete", "bob.1"], b"");
+    assert_eq!(deleted, "no-session");
+    assert_eq!(alice.error(&["decrypt", "bob.1"], &answer), "no-session");
+}
+
+#[test]
 fn base64_may_come_without_padding() {
     let (alice, bob) = pair();
     let strip = |json: Vec<u8>| {

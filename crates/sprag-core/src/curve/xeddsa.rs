@@ -52,6 +52,7 @@ pub(super) fn sign(
 }
 
 /// A public key made ready for verifying: the Edwards point of sign 0, and its encoding.
+#[derive(Clone)]
 pub(crate) struct Verifier {
     point: EdwardsPoint,
     encoding: [u8; 32],

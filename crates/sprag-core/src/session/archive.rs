@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message;
 use subtle::ConstantTimeEq;
 
-use super::{SessionRecord, secret_bytes, state::SessionState};
-use crate::error::ProtocolError;
+use super::{SessionRecord, state::SessionState};
+use crate::{error::ProtocolError, record::secret_bytes};
 
 /// How many archived sessions a record keeps.
 const MAX_ARCHIVED_SESSIONS: usize = 40;

@@ -5,17 +5,12 @@ use prost::{
     bytes::{Buf, BufMut},
     encoding::{self, DecodeContext, WireType, skip_field},
 };
-use zeroize::Zeroizing;
 
-use super::{
-    field::Field,
-    skipped::{MAX_SKIPPED_KEYS, SkippedKey, SkippedKeys},
-    wire::{put_bytes, put_bytes_len, put_u32, put_u32_len},
-};
+use super::skipped::SkippedKey;
 use crate::{
     curve::{KeyPair, PublicKey},
     error::ProtocolError,
-    ratchet::{chain_step, next_chain_key},
+    record::{ChainKey, Field, SkippedKeys, message_len, put_bytes, put_bytes_len},
 };
 
 /// One chain. Keys stay as they were stored until they are used: damage shows then.
@@ -25,7 +20,7 @@ pub(super) struct Chain {
     /// Empty in receiver chains.
     ratchet_private: Field<32>,
     chain_key: Option<ChainKey>,
-    skipped: SkippedKeys,
+    skipped: SkippedKeys<SkippedKey>,
 }
 
 impl Chain {
@@ -64,7 +59,7 @@ impl Chain {
 
     pub(super) fn chain_key(&self) -> Result<&ChainKey, ProtocolError> {
         match &self.chain_key {
-            Some(chain_key) if chain_key.key.len() == 32 => Ok(chain_key),
+            Some(chain_key) if chain_key.key().len() == 32 => Ok(chain_key),
             _ => Err(ProtocolError::InvalidSessionStructure(
                 "a chain key is damaged",
             )),
@@ -75,11 +70,11 @@ impl Chain {
         self.chain_key = Some(chain_key);
     }
 
-    pub(super) fn skipped(&self) -> &SkippedKeys {
+    pub(super) fn skipped(&self) -> &SkippedKeys<SkippedKey> {
         &self.skipped
     }
 
-    pub(super) fn skipped_mut(&mut self) -> &mut SkippedKeys {
+    pub(super) fn skipped_mut(&mut self) -> &mut SkippedKeys<SkippedKey> {
         &mut self.skipped
     }
 }
@@ -89,7 +84,7 @@ impl Message for Chain {
         put_bytes(1, &self.ratchet_public, buf);
         put_bytes(2, &self.ratchet_private, buf);
         if let Some(chain_key) = &self.chain_key {
-            encoding::message::encode(3, chain_key, buf);
+            encoding::message::encode(3, &chain_key.0, buf);
         }
         self.skipped
             .newest_first()
@@ -108,7 +103,7 @@ impl Message for Chain {
             2 => self.ratchet_private.merge(wire_type, buf, ctx),
             3 => {
                 let chain_key = self.chain_key.get_or_insert_default();
-                encoding::message::merge(wire_type, chain_key, buf, ctx)
+                encoding::message::merge(wire_type, &mut chain_key.0, buf, ctx)
             }
             4 => {
                 self.skipped
@@ -126,85 +121,8 @@ impl Message for Chain {
             + self
                 .chain_key
                 .as_ref()
-                .map_or(0, |key| super::wire::message_len(3, key))
+                .map_or(0, |key| message_len(3, &key.0))
             + keys.sum::<usize>()
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// A chain key and the counter of the next message on its chain.
-#[derive(Clone, Default)]
-pub(super) struct ChainKey {
-    index: u32,
-    key: Field<32>,
-}
-
-impl ChainKey {
-    pub(super) fn new(index: u32, key: &[u8; 32]) -> Self {
-        Self {
-            index,
-            key: (*key).into(),
-        }
-    }
-
-    pub(super) fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// The seed of this index's message keys, and the key after this one; `None` at the end of the
-    /// counter.
-    pub(super) fn step(&self) -> Option<(Zeroizing<[u8; 32]>, Self)> {
-        let index = self.index.checked_add(1)?;
-        let (seed, next) = chain_step(&self.key);
-        Some((seed, Self::new(index, &next)))
-    }
-
-    /// Goes forward to `counter`, which is not behind: gives the key at `counter` and the keys
-    /// skipped on the way, oldest first, as far as a chain keeps them.
-    pub(super) fn skip_to(&self, counter: u32) -> (Self, Vec<SkippedKey>) {
-        let first_kept = counter
-            .saturating_sub(MAX_SKIPPED_KEYS as u32)
-            .max(self.index);
-        let mut skipped = Vec::with_capacity((counter - first_kept) as usize);
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(&self.key);
-        for _ in self.index..first_kept {
-            key = next_chain_key(&key[..]);
-        }
-        for index in first_kept..counter {
-            let (seed, next) = chain_step(&key[..]);
-            skipped.push(SkippedKey::seed(index, seed));
-            key = next;
-        }
-        (Self::new(counter, &key), skipped)
-    }
-}
-
-impl Message for ChainKey {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        put_u32(1, self.index, buf);
-        put_bytes(2, &self.key, buf);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        ctx: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        match tag {
-            1 => encoding::uint32::merge(wire_type, &mut self.index, buf, ctx),
-            2 => self.key.merge(wire_type, buf, ctx),
-            _ => skip_field(wire_type, tag, buf, ctx),
-        }
-    }
-
-    fn encoded_len(&self) -> usize {
-        put_u32_len(1, self.index) + put_bytes_len(2, &self.key)
     }
 
     fn clear(&mut self) {

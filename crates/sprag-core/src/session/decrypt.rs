@@ -10,9 +10,8 @@ use zeroize::Zeroizing;
 use super::{
     Parties, SessionRecord,
     archive::{Found, decode_archived},
-    chain::{Chain, ChainKey},
-    field::Field,
-    skipped::{Place, SkippedKey},
+    chain::Chain,
+    skipped::SkippedKey,
     state::{PqRatchet, SessionState},
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     identity::is_same_account,
     message::{CiphertextMessageType, PreKeySignalMessage, SignalMessage},
     ratchet::{MessageKeys, root_step},
+    record::{ChainKey, Field, Place},
     spqr,
 };
 
@@ -263,7 +263,7 @@ impl KeySource {
         {
             return Err(failed());
         }
-        let (key, skipped) = chain_key.skip_to(counter);
+        let (key, skipped) = chain_key.skip_to(counter, SkippedKey::seed);
         let (seed, next) = key.step().ok_or_else(failed)?;
         Ok(Self::Chain {
             seed,

@@ -9,16 +9,15 @@ use prost::{
     encoding::{self, DecodeContext, WireType, skip_field},
 };
 
-use super::{
-    chain::Chain,
-    field::Field,
-    wire::{bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32, put_u32_len},
-};
+use super::chain::Chain;
 use crate::{
     curve::PublicKey,
     error::ProtocolError,
     identity::IdentityKey,
     pre_key::{KyberPreKeyId, PreKeyId, SignedPreKeyId},
+    record::{
+        Field, bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32, put_u32_len,
+    },
     spqr,
     time::Timestamp,
 };

@@ -1,9 +1,11 @@
 //! Operations that break at every call of the backend: it fails, before or after its effect, a commit conflicts or ends
 //! unknown, or the future is dropped there, as by a crash or a timeout.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll};
 
-use sprag::{Account, DurableStore, Error, backend::BackendError};
+use sprag::{
+    Account, DurableStore, Envelope, Error, Outgoing, ProtocolAddress, backend::BackendError,
+};
 
 use super::sample::{
     AnyBackend, Pair, Party, address, code, party_over, read, send, sound, start, store, talk,
@@ -13,7 +15,7 @@ use crate::backend::{Call, Fault, FaultyBackend, Fixture};
 
 /// Where and how an operation breaks.
 #[derive(Clone)]
-struct Break {
+pub(super) struct Break {
     nth: u64,
     fault: Fault,
     /// Calls of which sort are counted; `None` for all.
@@ -23,16 +25,16 @@ struct Break {
 }
 
 /// What became of an operation that was to break.
-struct Broken<T> {
+pub(super) struct Broken<T> {
     /// `None` if it hung and was cancelled.
-    outcome: Option<Result<T, Error>>,
+    pub(super) outcome: Option<Result<T, Error>>,
     /// Whether it came as far as the call that was to break.
-    reached: bool,
+    pub(super) reached: bool,
 }
 
 impl Break {
     /// Runs `operation`, whose calls go to `backend`, then heals that.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &self,
         backend: &FaultyBackend<AnyBackend>,
         operation: impl Future<Output = Result<T, Error>>,
@@ -67,7 +69,7 @@ impl Break {
 
 /// Goes through all breaks of an operation. `attempt` runs it once, between the accounts of this number, and
 /// checks what is left; it answers whether the break was reached.
-async fn everywhere(attempt: impl AsyncFn(usize, Break) -> bool) {
+pub(super) async fn everywhere(attempt: impl AsyncFn(usize, Break) -> bool) {
     let mut number = 0;
     for breaks in sorts_of_breaks() {
         for nth in 1.. {
@@ -136,6 +138,62 @@ pub async fn a_send_that_breaks_loses_nothing(fixture: Fixture) {
         let late = deliver_outbox(&bob, &alice).await;
         assert!(sent + late <= 1, "one message, one envelope");
         talk(&alice, &bob).await;
+        broken.reached
+    })
+    .await;
+}
+
+/// With a key there is nothing to look up: done again, it is the same message.
+pub async fn a_send_with_a_key_that_breaks_is_just_done_again(fixture: Fixture) {
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let text = Outgoing::new(b"once").key(b"17");
+        let broken = breaks.run(&faults, bob.send(alice.address(), text)).await;
+        let envelope = sound(bob.send(alice.address(), text).await, "doing it again");
+        if let Some(Ok(first)) = &broken.outcome {
+            assert_eq!(first, &envelope);
+        }
+        read(&alice, &bob, &envelope, b"once").await;
+        let waiting = sound(bob.outbox_pending().await, "listing");
+        assert_eq!(waiting, std::slice::from_ref(&envelope));
+        assert!(sound(bob.sent(envelope.id).await, "acknowledging"));
+        let again = sound(bob.send(alice.address(), text).await, "once more");
+        assert_eq!(again, envelope);
+        talk(&bob, &alice).await;
+        talk(&alice, &bob).await;
+        broken.reached
+    })
+    .await;
+}
+
+/// No device is left out of what others get.
+pub async fn a_send_to_all_devices_that_breaks_reaches_all_or_none(fixture: Fixture) {
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let second = ProtocolAddress::new(alice.address().name(), 2).expect("2 is a device id");
+        let store = store(fixture.backend().clone()).await;
+        let second = sound(Account::create(store, second).await, "a second device");
+        start(&bob, &second).await;
+        let name = alice.address().name();
+        let broken = breaks.run(&faults, bob.send_to_all(name, b"all")).await;
+        let waiting = sound(bob.outbox_pending().await, "listing");
+        if let Some(Ok(envelopes)) = &broken.outcome {
+            let ids = |envelopes: &[Envelope]| -> BTreeSet<_> {
+                envelopes.iter().map(|envelope| envelope.id).collect()
+            };
+            assert_eq!(ids(envelopes), ids(&waiting));
+        }
+        assert!(
+            waiting.len() == 2 || waiting.is_empty(),
+            "both devices or none"
+        );
+        for envelope in &waiting {
+            let device = [&alice, &second].into_iter();
+            let device = device.filter(|device| envelope.recipient == device.address().into());
+            for device in device {
+                read(device, &bob, envelope, b"all").await;
+            }
+        }
         broken.reached
     })
     .await;

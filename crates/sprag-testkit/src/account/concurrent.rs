@@ -130,7 +130,7 @@ pub async fn a_session_made_anew_is_not_taken_for_the_old_one(fixture: Fixture) 
         sound(transaction.commit().await, "deleting the session");
         start(&twin, &bob).await;
         let first = send(&alice, &bob, b"in the new one").await;
-        assert_eq!(first.message_type, CiphertextMessageType::PreKey);
+        assert_eq!(first.message_type, CiphertextMessageType::PreKey.into());
         read(&bob, &alice, &first, b"in the new one").await;
         talk(&alice, &bob).await;
     }

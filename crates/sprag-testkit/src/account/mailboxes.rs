@@ -1,6 +1,6 @@
 //! Hand-over under stable ids.
 
-use sprag::{CiphertextMessageType, InboxId, OutboxId};
+use sprag::{EnvelopeType, InboxId, OutboxId};
 
 use super::sample::{code, party, send, sound, start, talk, try_receive};
 use crate::backend::Fixture;
@@ -10,7 +10,7 @@ pub async fn an_envelope_waits_until_it_was_sent(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
     start(&alice, &bob).await;
     let envelope = send(&alice, &bob, b"wait").await;
-    assert_eq!(envelope.message_type, CiphertextMessageType::PreKey);
+    assert_eq!(envelope.message_type, EnvelopeType::PreKey);
     let fixture = fixture.reopened().await;
     let alice = party(&fixture, "alice").await;
     let waiting = sound(alice.outbox_pending().await, "listing");

@@ -54,7 +54,7 @@ pub(super) async fn send<A: Backend, B: Backend>(
     plaintext: &[u8],
 ) -> Envelope {
     let envelope = sound(from.send(to.address(), plaintext).await, "sending");
-    assert_eq!(&envelope.recipient, to.address());
+    assert_eq!(envelope.recipient, to.address().into());
     envelope
 }
 
@@ -88,6 +88,12 @@ pub(super) async fn talk<A: Backend, B: Backend>(one: &Account<A>, two: &Account
     let envelope = send(two, one, b"back").await;
     read(one, two, &envelope, b"back").await;
     assert!(sound(two.sent(envelope.id).await, "acknowledging"));
+}
+
+/// Starts a session, in which both have spoken then.
+pub(super) async fn talking_to<A: Backend, B: Backend>(from: &Account<A>, to: &Account<B>) {
+    start(from, to).await;
+    talk(from, to).await;
 }
 
 /// Two accounts in one store that have both spoken. The second one is over a backend that can be

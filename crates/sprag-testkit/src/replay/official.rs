@@ -6,19 +6,35 @@
 use std::fmt::Debug;
 
 use serde_json::Value;
-use sprag_core::ProtocolError;
+use sprag_core::{ProtocolError, crypto::CryptoError};
 
 use super::case::{Fields, sheet_name};
 
 /// The value of `result`, with what we found in its place; `None` if both failed alike.
 ///
 /// An error must be of the recorded kind, not have the recorded words.
-pub(super) fn same_result<'a, T: Debug>(
-    result: &'a Value,
+pub(super) fn same_result<T: Debug>(
+    result: &Value,
     found: Result<T, ProtocolError>,
-) -> Result<Option<(T, &'a Value)>, String> {
+) -> Result<Option<(T, &Value)>, String> {
     let name = found.as_ref().err().map(sheet_name);
-    let found = found.map_err(|error| error.to_string());
+    same_kind(result, name, found.map_err(|error| error.to_string()))
+}
+
+/// The same for one of the helpers.
+pub(super) fn same_help<T: Debug>(
+    result: &Value,
+    found: Result<T, CryptoError>,
+) -> Result<Option<(T, &Value)>, String> {
+    let name = found.as_ref().err().map(helper_name);
+    same_kind(result, name, found.map_err(|error| error.to_string()))
+}
+
+fn same_kind<'a, T: Debug>(
+    result: &'a Value,
+    name: Option<&str>,
+    found: Result<T, String>,
+) -> Result<Option<(T, &'a Value)>, String> {
     match (found, result.optional("error")) {
         (Ok(found), None) => Ok(Some((found, result.field("ok")?))),
         (Ok(found), Some(error)) => Err(format!("gave {found:?}, expected {}", kind(error)?)),
@@ -31,6 +47,19 @@ pub(super) fn same_result<'a, T: Debug>(
                 Err(format!("failed with {name} ({error}), expected {expected}"))
             }
         }
+    }
+}
+
+/// The sheets' name of an error of a helper.
+fn helper_name(error: &CryptoError) -> &'static str {
+    match error {
+        CryptoError::InvalidKeySize(_) => "InvalidKeySize",
+        CryptoError::InvalidNonceSize(_) => "InvalidNonceSize",
+        CryptoError::InvalidInputSize(_) => "InvalidInputSize",
+        CryptoError::InvalidAuthenticationTag => "InvalidAuthenticationTag",
+        CryptoError::UnknownAlgorithm(_) => "UnknownAlgorithm",
+        CryptoError::OutputTooLong(_) => "InvalidArgument",
+        _ => "?",
     }
 }
 
@@ -111,4 +140,9 @@ const BY_WORDS: &[(&str, &str)] = &[
         "FingerprintVersionMismatch",
     ),
     ("fingerprint parsing error", "FingerprintParsing"),
+    ("invalid key size", "InvalidKeySize"),
+    ("invalid nonce size", "InvalidNonceSize"),
+    ("invalid input size", "InvalidInputSize"),
+    ("invalid authentication tag", "InvalidAuthenticationTag"),
+    ("\"unknown HPKE algorithm", "UnknownAlgorithm"),
 ];

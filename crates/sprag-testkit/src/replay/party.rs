@@ -12,8 +12,8 @@ use rand_core::CryptoRng;
 use serde_json::Value;
 use sprag::{
     Direction, Error, IdentityChange, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
-    KyberPreKeyUse, PreKeyStore, PreKeyStores, SessionBuilder, SessionCipher, SessionStore,
-    SignedPreKeyStore, StoreError,
+    KyberPreKeyUse, PreKeyStore, PreKeyStores, SealedSessionCipher, SealedTrust, SessionBuilder,
+    SessionCipher, SessionStore, SignedPreKeyStore, StoreError, Unsealed,
 };
 use sprag_core::{
     ProtocolError,
@@ -137,6 +137,29 @@ impl Party {
             PreKeyStores::all_in(stores),
             rng,
         )))
+    }
+
+    /// The cipher for what is sealed.
+    pub(super) fn sealed(&self) -> SealedSessionCipher<'_> {
+        SealedSessionCipher::new(&self.stores, &self.stores, &self.address)
+    }
+
+    pub(super) fn unseal<R: CryptoRng + Send>(
+        &self,
+        sealed: &[u8],
+        trust: SealedTrust<'_>,
+        now: Timestamp,
+        rng: &mut R,
+    ) -> Result<Unsealed, ProtocolError> {
+        let pre_keys = PreKeyStores::all_in(&self.stores);
+        protocol(ready(
+            self.sealed().decrypt(sealed, trust, pre_keys, now, rng),
+        ))
+    }
+
+    /// All calls so far, in their order.
+    pub(super) fn calls(&mut self) -> Vec<String> {
+        self.stores.data().calls.clone()
     }
 
     /// The stored record, empty if there is none.
@@ -301,14 +324,14 @@ fn entries(state: &Value, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> 
 }
 
 /// The result of a future that never waits.
-fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
 }
 
-fn protocol<T>(result: Option<Result<T, Error>>) -> Result<T, ProtocolError> {
+pub(super) fn protocol<T>(result: Option<Result<T, Error>>) -> Result<T, ProtocolError> {
     match result {
         Some(Ok(value)) => Ok(value),
         Some(Err(Error::Protocol(error))) => Err(error),

@@ -6,6 +6,7 @@ use sprag::{
         curve::{KeyPair, PublicKey},
         identity::{IdentityKey, IdentityKeyPair},
         pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
+        sender_key::SenderKeyRecord,
     },
 };
 
@@ -53,6 +54,11 @@ pub(super) fn signed_pre_key(id: u32) -> SignedPreKeyRecord {
 pub(super) fn kyber_pre_key(id: u32) -> KyberPreKeyRecord {
     let identity = IdentityKeyPair::generate(&mut rand::rng());
     KyberPreKeyRecord::generate(id.into(), NOW, &identity, &mut rand::rng())
+}
+
+/// A sender key that differs from all others.
+pub(super) fn sender_key() -> SenderKeyRecord {
+    SenderKeyRecord::generate(&mut rand::rng())
 }
 
 /// A session that differs from all others.

@@ -4,108 +4,110 @@
 //! application says that it has it. So a crash, a cancelled future or a timeout costs nothing: the same
 //! bytes are there under the same id. Nothing is encrypted twice, and nothing is lost.
 
-use std::fmt;
-
 use bytes::Bytes;
-use sprag_core::{
-    address::ProtocolAddress,
-    message::{CiphertextMessage, CiphertextMessageType},
-    time::Timestamp,
-};
+use rand_core::CryptoRng;
+use sprag_core::{ProtocolError, address::ProtocolAddress, message::CiphertextMessage};
+use tracing::debug;
+use uuid::Uuid;
 
-use super::{Account, InboxId, OutboxId};
+use super::{Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing};
 use crate::{
     Error, PreKeyStores, SessionCipher, Transaction,
     backend::{Backend, Kind},
     durable::{
+        Slot,
         names::Name,
-        value::{Parcel, Value},
+        value::{Incoming, Posted, Value},
     },
 };
-
-/// An encrypted message on its way out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
-    /// Under which it waits in the outbox.
-    pub id: OutboxId,
-    /// Who it is for.
-    pub recipient: ProtocolAddress,
-    /// When it was encrypted.
-    pub created: Timestamp,
-    /// What travels beside the bytes.
-    pub message_type: CiphertextMessageType,
-    /// What to send.
-    pub bytes: Bytes,
-}
-
-/// A decrypted message.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// Under which it waits in the inbox.
-    pub id: InboxId,
-    /// Who it is from.
-    pub sender: ProtocolAddress,
-    /// When it was decrypted.
-    pub received: Timestamp,
-    /// What was sent.
-    pub plaintext: Bytes,
-}
-
-/// Prints the length of the plaintext only.
-impl fmt::Debug for Delivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery")
-            .field("id", &self.id)
-            .field("sender", &self.sender)
-            .field("received", &self.received)
-            .field("plaintext", &format_args!("{} bytes", self.plaintext.len()))
-            .finish()
-    }
-}
 
 impl<B: Backend> Account<B> {
     /// Encrypts for `recipient`. The envelope is in the outbox when it is returned; hand it to your
     /// transport, and tell when it was [sent](Self::sent).
     ///
     /// If this fails with `outcome-unknown` or is cancelled, look into the outbox before you send the same
-    /// again: the envelope may be there.
+    /// again: the envelope may be there. Or give the text a [key](Outgoing::key), and just do the same again.
     ///
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the identity in the
-    /// session is no longer the approved one. Otherwise what the storage reports.
+    /// session is no longer the approved one. `key-reused`: the key was used for another recipient. Otherwise what
+    /// the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
         &self,
         recipient: &ProtocolAddress,
-        plaintext: &[u8],
+        text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
+        let text = text.into();
         let _turn = self.turn(recipient).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
-            let id = OutboxId::random(&mut rng);
-            tx.presume_absent(Name::Outbox(id));
-            let names = [
-                Name::Session(recipient),
-                Name::Identity(recipient),
-                Name::Outbox(id),
-            ];
-            tx.prefetch("load_session", &names).await?;
-            let created = tx.now();
-            let message = SessionCipher::new(&tx, &tx, &self.address, recipient)
-                .encrypt(plaintext, created, &mut rng)
-                .await?;
-            let parcel = Parcel {
-                created,
-                peer: recipient.clone(),
-                message_type: message.message_type(),
-                bytes: Bytes::copy_from_slice(message.serialized()),
-            };
-            let envelope = Envelope::new(id, &parcel);
-            let parcel = Value::Outbox(parcel);
-            tx.put("store_envelope", Name::Outbox(id), parcel).await?;
-            Ok(envelope)
+            let id = self.outbox_id(&text, None, &mut rng);
+            self.send_in(&tx, id, recipient, &text, &mut rng).await
         })
         .await
+    }
+
+    /// Encrypts for all devices of `name` that there are sessions with, in one commit: all envelopes are in the outbox,
+    /// or none. Our own device is left out. The envelopes come in ascending order of the devices.
+    ///
+    /// With a [key](Outgoing::key) each device is sent to only once, one that came later too.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send), for the first device that it cannot be done for; `no-session` if there is none at all.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub async fn send_to_all(
+        &self,
+        name: &str,
+        text: impl Into<Outgoing<'_>>,
+    ) -> Result<Vec<Envelope>, Error> {
+        let text = text.into();
+        // In ascending order: whoever takes several turns takes them like this.
+        let mut turns = Vec::new();
+        for device in self.devices(name).await? {
+            turns.push(self.turn(&device).await);
+        }
+        self.run(|tx| async move {
+            let mut rng = tx.rng()?;
+            let devices = self.devices_in(&tx, name).await?;
+            let mut envelopes = Vec::with_capacity(devices.len());
+            for device in devices.iter().filter(|device| **device != self.address) {
+                let id = self.outbox_id(&text, Some(device), &mut rng);
+                envelopes.push(self.send_in(&tx, id, device, &text, &mut rng).await?);
+            }
+            if envelopes.is_empty() {
+                return Err(ProtocolError::SessionNotFound(None).into());
+            }
+            Ok(envelopes)
+        })
+        .await
+    }
+
+    async fn send_in(
+        &self,
+        tx: &Transaction<B>,
+        id: OutboxId,
+        recipient: &ProtocolAddress,
+        text: &Outgoing<'_>,
+        rng: &mut (impl CryptoRng + Send),
+    ) -> Result<Envelope, Error> {
+        tx.presume_absent(Name::Outbox(id));
+        let names = [
+            Name::Session(recipient),
+            Name::Identity(recipient),
+            Name::Outbox(id),
+        ];
+        tx.prefetch("load_session", &names).await?;
+        let to = recipient.into();
+        if let Some(envelope) = self.posted_before(tx, id, &to).await? {
+            return Ok(envelope);
+        }
+        let message = SessionCipher::new(tx, tx, &self.address, recipient)
+            .encrypt(text.plaintext, tx.now(), rng)
+            .await?;
+        let bytes = Bytes::copy_from_slice(message.serialized());
+        let message_type = message.message_type().into();
+        self.post(tx, id, text, to, message_type, bytes).await
     }
 
     /// Decrypts a message from `sender`. The plaintext is in the inbox when it is returned; tell when you
@@ -123,10 +125,10 @@ impl<B: Backend> Account<B> {
     pub async fn receive(
         &self,
         sender: &ProtocolAddress,
-        message_type: CiphertextMessageType,
+        message_type: EnvelopeType,
         bytes: &[u8],
     ) -> Result<Delivery, Error> {
-        let message = CiphertextMessage::deserialize(message_type, bytes)?;
+        let message = CiphertextMessage::deserialize(message_type.in_session()?, bytes)?;
         let names = &self.store.header().names;
         let id = names.envelope(&self.id, sender, message_type as u8, bytes);
         let message = &message;
@@ -139,16 +141,7 @@ impl<B: Backend> Account<B> {
             let plaintext = SessionCipher::new(&tx, &tx, &self.address, sender)
                 .decrypt(message, PreKeyStores::all_in(&tx), &mut tx.rng()?)
                 .await?;
-            let parcel = Parcel {
-                created: tx.now(),
-                peer: sender.clone(),
-                message_type,
-                bytes: plaintext.into(),
-            };
-            let delivery = Delivery::new(id, &parcel);
-            let parcel = Value::Inbox(parcel);
-            tx.put("store_plaintext", Name::Inbox(id), parcel).await?;
-            Ok(delivery)
+            deliver(&tx, id, sender, None, plaintext).await
         })
         .await
     }
@@ -159,17 +152,52 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn outbox_pending(&self) -> Result<Vec<Envelope>, Error> {
-        let parcels = self.parcels(Kind::Outbox).await?;
-        let envelope = |(id, parcel)| Envelope::new(OutboxId::from_bytes(id), &parcel);
-        Ok(parcels.into_iter().map(envelope).collect())
+        let mut pending = Vec::new();
+        let each = |name: &[u8], payload| {
+            let id = OutboxId::from_bytes(name.try_into().ok()?);
+            let posted = Posted::decode(payload)?;
+            if posted.sent.is_none() {
+                pending.push(Envelope::new(id, &posted));
+            }
+            Some(())
+        };
+        self.store.scan(&self.id, Kind::Outbox, each).await?;
+        pending.sort_by_key(|envelope| (envelope.created, envelope.id));
+        Ok(pending)
     }
 
     /// The envelope is on its way: it leaves the outbox for good. Answers whether it was there.
     ///
+    /// One that has a [key](Outgoing::key) is remembered for a while, but waits no more.
+    ///
     /// # Errors
     /// What the storage reports.
     pub async fn sent(&self, id: OutboxId) -> Result<bool, Error> {
-        self.take(Name::Outbox(id)).await
+        let (was_there, remembered) = self
+            .run(|tx| async move {
+                let now = tx.now();
+                let acknowledge = |slot: &mut Slot| match slot.value() {
+                    Some(Value::Outbox(posted)) if posted.kept_for.is_none() => {
+                        slot.remove();
+                        (true, false)
+                    }
+                    Some(Value::Outbox(posted)) if posted.sent.is_none() => {
+                        let sent = Some(now);
+                        let posted = posted.clone();
+                        slot.put(Value::Outbox(Posted { sent, ..posted }));
+                        (true, true)
+                    }
+                    _ => (false, false),
+                };
+                let acknowledged = tx.update("acknowledge", Name::Outbox(id), acknowledge);
+                Ok(acknowledged.await?)
+            })
+            .await?;
+        if remembered && let Err(error) = self.sweep_outbox().await {
+            // What was asked for is done; the next sweep comes.
+            debug!(code = error.code(), "the outbox could not be swept");
+        }
+        Ok(was_there)
     }
 
     /// All plaintexts that the application is not done with, oldest first.
@@ -177,9 +205,15 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn inbox_pending(&self) -> Result<Vec<Delivery>, Error> {
-        let parcels = self.parcels(Kind::Inbox).await?;
-        let delivery = |(id, parcel)| Delivery::new(InboxId::from_bytes(id), &parcel);
-        Ok(parcels.into_iter().map(delivery).collect())
+        let mut pending = Vec::new();
+        let each = |name: &[u8], payload| {
+            let id = InboxId::from_bytes(name.try_into().ok()?);
+            pending.push(Delivery::new(id, &Incoming::decode(payload)?));
+            Some(())
+        };
+        self.store.scan(&self.id, Kind::Inbox, each).await?;
+        pending.sort_by_key(|delivery| (delivery.received, delivery.id));
+        Ok(pending)
     }
 
     /// The application has the plaintext safe: it leaves the inbox for good. Answers whether it was
@@ -188,49 +222,8 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn done(&self, id: InboxId) -> Result<bool, Error> {
-        self.take(Name::Inbox(id)).await
-    }
-
-    async fn take(&self, name: Name<'_>) -> Result<bool, Error> {
-        self.run(|tx| async move { Ok(tx.remove("acknowledge", name).await?) })
+        self.run(|tx| async move { Ok(tx.remove("acknowledge", Name::Inbox(id)).await?) })
             .await
-    }
-
-    /// What waits, by time, then by id. Parcels that come or go while the pages are read may be missed
-    /// or seen.
-    async fn parcels(&self, kind: Kind) -> Result<Vec<([u8; 16], Parcel)>, Error> {
-        let mut parcels = Vec::new();
-        let each = |name: &[u8], payload| {
-            let id = name.try_into().ok()?;
-            parcels.push((id, Parcel::decode(payload)?));
-            Some(())
-        };
-        self.store.scan(&self.id, kind, each).await?;
-        parcels.sort_by_key(|(id, parcel)| (parcel.created, *id));
-        Ok(parcels)
-    }
-}
-
-impl Envelope {
-    fn new(id: OutboxId, parcel: &Parcel) -> Self {
-        Self {
-            id,
-            recipient: parcel.peer.clone(),
-            created: parcel.created,
-            message_type: parcel.message_type,
-            bytes: parcel.bytes.clone(),
-        }
-    }
-}
-
-impl Delivery {
-    fn new(id: InboxId, parcel: &Parcel) -> Self {
-        Self {
-            id,
-            sender: parcel.peer.clone(),
-            received: parcel.created,
-            plaintext: parcel.bytes.clone(),
-        }
     }
 }
 
@@ -260,13 +253,33 @@ async fn prefetch<B: Backend>(
     Ok(tx.prefetch("load_session", &names).await?)
 }
 
-async fn known_delivery<B: Backend>(
+pub(super) async fn known_delivery<B: Backend>(
     tx: &Transaction<B>,
     id: InboxId,
 ) -> Result<Option<Delivery>, Error> {
     let known = tx.get("load_plaintext", Name::Inbox(id), |value| match value {
-        Some(Value::Inbox(parcel)) => Some(Delivery::new(id, parcel)),
+        Some(Value::Inbox(incoming)) => Some(Delivery::new(id, incoming)),
         _ => None,
     });
     Ok(known.await?)
+}
+
+/// Puts the plaintext into the inbox.
+pub(super) async fn deliver<B: Backend>(
+    tx: &Transaction<B>,
+    id: InboxId,
+    sender: &ProtocolAddress,
+    group: Option<Uuid>,
+    plaintext: Vec<u8>,
+) -> Result<Delivery, Error> {
+    let incoming = Incoming {
+        received: tx.now(),
+        sender: sender.clone(),
+        group,
+        plaintext: plaintext.into(),
+    };
+    let delivery = Delivery::new(id, &incoming);
+    let incoming = Value::Inbox(incoming);
+    tx.put("store_plaintext", Name::Inbox(id), incoming).await?;
+    Ok(delivery)
 }

@@ -49,7 +49,7 @@ impl<B: Backend> Account<B> {
             pre_keys: self.count(Kind::PreKey).await?,
             signed_pre_keys: self.count(Kind::SignedPreKey).await?,
             kyber_pre_keys: self.count(Kind::KyberPreKey).await?,
-            outbox: self.count(Kind::Outbox).await?,
+            outbox: self.outbox_pending().await?.len(),
             inbox: self.count(Kind::Inbox).await?,
         })
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | account id, first 16 bytes | `80`, then the address |
 //! | record key, 32 bytes | the number of its kind (below `80`), the account id, then the name |
+//! | outbox id of a text with a key, first 16 bytes | `82`, account id, length (8, big-endian) of the key, the key, and the device's address if one key makes several envelopes |
 //! | inbox id, first 16 bytes | `81`, account id, length (8, big-endian) of the sender's address, the address, message type, envelope |
 //!
 //! An address is the name in UTF-8, then the device in one byte. The two ends of a session hold different
@@ -28,6 +29,7 @@ use crate::{
 
 const ACCOUNT: u8 = 0x80;
 const ENVELOPE: u8 = 0x81;
+const OUTGOING: u8 = 0x82;
 
 /// What one record is about.
 #[derive(Clone, Copy)]
@@ -48,8 +50,8 @@ pub(crate) enum Name<'a> {
     SenderKey(&'a ProtocolAddress, Uuid),
     Outbox(OutboxId),
     Inbox(InboxId),
-    /// The accounts of the store.
-    Accounts,
+    /// An account's entry in the store's list of accounts.
+    AccountEntry(&'a ProtocolAddress),
     /// The stamp of the set of all records of a kind.
     Stamp(Kind),
     /// The devices of a name that there are sessions with.
@@ -71,7 +73,7 @@ impl Name<'_> {
             Self::SenderKey(..) => Kind::SenderKey,
             Self::Outbox(_) => Kind::Outbox,
             Self::Inbox(_) => Kind::Inbox,
-            Self::Accounts | Self::Stamp(_) | Self::Devices(_) => Kind::Directory,
+            Self::AccountEntry(_) | Self::Stamp(_) | Self::Devices(_) => Kind::Directory,
             Self::Counter(_) => Kind::Counter,
         }
     }
@@ -79,7 +81,7 @@ impl Name<'_> {
     /// Whose record it is, if `account` asks for it.
     fn owner<'a>(&self, account: &'a AccountId) -> &'a AccountId {
         match self {
-            Self::Accounts => &AccountId::STORE,
+            Self::AccountEntry(_) => &AccountId::STORE,
             _ => account,
         }
     }
@@ -87,9 +89,11 @@ impl Name<'_> {
     /// The name in the clear, different from all others of its kind.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {
-            Self::Account | Self::Accounts => vec![0],
+            Self::Account => vec![0],
             Self::Publication => vec![1],
-            Self::Session(address) | Self::Identity(address) => address_bytes(address),
+            Self::Session(address) | Self::Identity(address) | Self::AccountEntry(address) => {
+                address_bytes(address)
+            }
             Self::PreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::SignedPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::KyberPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
@@ -154,6 +158,22 @@ impl Names {
             &sender,
             &[message_type],
             bytes,
+        ])))
+    }
+
+    /// The id under which the envelope of a text with a key waits: the same for the same key.
+    pub(crate) fn outbox(
+        &self,
+        account: &AccountId,
+        key: &[u8],
+        device: Option<&ProtocolAddress>,
+    ) -> OutboxId {
+        OutboxId::from_bytes(first_half(&self.hash(&[
+            &[OUTGOING],
+            account.as_bytes(),
+            &(key.len() as u64).to_be_bytes(),
+            key,
+            &device.map(address_bytes).unwrap_or_default(),
         ])))
     }
 

@@ -3,21 +3,26 @@
 //! Sessions, pre-keys and identities have the bytes that libsignal uses; what is ours alone is protobuf.
 //! Values are encoded once, when a transaction commits.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message;
 use sprag_core::{
     address::{DeviceId, ProtocolAddress},
     identity::{IdentityKey, IdentityKeyPair},
-    message::CiphertextMessageType,
     pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyId, SignedPreKeyRecord},
     sender_key::SenderKeyRecord,
     session::SessionRecord,
     time::Timestamp,
 };
+use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::names::Name;
-use crate::stores::KyberPreKeyKind;
+use crate::{
+    account::{EnvelopeType, Recipient},
+    stores::KyberPreKeyKind,
+};
 
 /// A record in memory.
 ///
@@ -33,9 +38,9 @@ pub(crate) enum Value {
     KyberPreKey(KyberPreKeyRecord, KyberPreKeyKind),
     KyberUse,
     SenderKey(SenderKeyRecord),
-    Outbox(Parcel),
-    Inbox(Parcel),
-    Accounts(Vec<ProtocolAddress>),
+    Outbox(Posted),
+    Inbox(Incoming),
+    AccountEntry(AccountEntry),
     /// Says nothing: its version changes whenever a record is added to the set.
     Stamp,
     /// In ascending order.
@@ -56,14 +61,32 @@ pub(crate) struct Publication {
     pub(crate) signed_pre_key: SignedPreKeyId,
 }
 
-/// What waits in the outbox (an envelope) or inbox (a plaintext).
-#[derive(Clone)]
-pub(crate) struct Parcel {
+/// An account in the store's list.
+pub(crate) struct AccountEntry {
+    pub(crate) address: ProtocolAddress,
     pub(crate) created: Timestamp,
-    /// The other end.
-    pub(crate) peer: ProtocolAddress,
-    pub(crate) message_type: CiphertextMessageType,
+}
+
+/// An envelope in the outbox.
+#[derive(Clone)]
+pub(crate) struct Posted {
+    pub(crate) created: Timestamp,
+    pub(crate) recipient: Recipient,
+    pub(crate) message_type: EnvelopeType,
     pub(crate) bytes: Bytes,
+    /// For how long it is remembered once it was sent; `None` if it has no key.
+    pub(crate) kept_for: Option<Duration>,
+    /// When it was sent, if it has a key.
+    pub(crate) sent: Option<Timestamp>,
+}
+
+/// A plaintext in the inbox.
+#[derive(Clone)]
+pub(crate) struct Incoming {
+    pub(crate) received: Timestamp,
+    pub(crate) sender: ProtocolAddress,
+    pub(crate) group: Option<Uuid>,
+    pub(crate) plaintext: Bytes,
 }
 
 impl Value {
@@ -88,14 +111,10 @@ impl Value {
                 Self::KyberPreKey(KyberPreKeyRecord::deserialize(record).ok()?, kind)
             }
             Name::KyberUse(..) => Self::KyberUse,
-            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload)),
-            Name::Outbox(_) => Self::Outbox(Parcel::decode(payload)?),
-            Name::Inbox(_) => Self::Inbox(Parcel::decode(payload)?),
-            Name::Accounts => {
-                let stored = StoredAddresses::decode(payload).ok()?;
-                let addresses = stored.addresses.iter().map(StoredAddress::address);
-                Self::Accounts(addresses.collect::<Option<_>>()?)
-            }
+            Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload).ok()?),
+            Name::Outbox(_) => Self::Outbox(Posted::decode(payload)?),
+            Name::Inbox(_) => Self::Inbox(Incoming::decode(payload)?),
+            Name::AccountEntry(_) => Self::AccountEntry(AccountEntry::decode(payload)?),
             Name::Stamp(_) => Self::Stamp,
             Name::Devices(_) => {
                 let devices = payload.iter().map(|id| DeviceId::new((*id).into()));
@@ -129,11 +148,9 @@ impl Value {
             }
             Self::KyberUse | Self::Stamp => Vec::new().into(),
             Self::SenderKey(record) => record.serialize(),
-            Self::Outbox(parcel) | Self::Inbox(parcel) => parcel.encode(),
-            Self::Accounts(addresses) => {
-                let addresses = addresses.iter().map(StoredAddress::new).collect();
-                StoredAddresses { addresses }.encode_to_vec().into()
-            }
+            Self::Outbox(posted) => posted.encode(),
+            Self::Inbox(incoming) => incoming.encode(),
+            Self::AccountEntry(entry) => entry.encode(),
             Self::Devices(devices) => {
                 let devices = devices.iter().map(|id| id.as_u8());
                 devices.collect::<Vec<_>>().into()
@@ -179,24 +196,90 @@ impl Publication {
     }
 }
 
-impl Parcel {
+impl AccountEntry {
     pub(crate) fn decode(payload: Bytes) -> Option<Self> {
-        let stored = StoredParcel::decode(payload).ok()?;
-        let message_type = u8::try_from(stored.message_type).ok()?;
+        let stored = StoredAccountEntry::decode(payload).ok()?;
         Some(Self {
+            address: stored.address?.address()?,
             created: Timestamp::from_millis(stored.created),
-            peer: stored.peer.as_ref()?.address()?,
-            message_type: CiphertextMessageType::from_number(message_type)?,
-            bytes: stored.bytes,
         })
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let stored = StoredParcel {
+        let stored = StoredAccountEntry {
+            address: Some(StoredAddress::new(&self.address)),
             created: self.created.as_millis(),
-            peer: Some(StoredAddress::new(&self.peer)),
+        };
+        stored.encode_to_vec().into()
+    }
+}
+
+impl Posted {
+    /// Whether it was sent so long ago that its key is free again.
+    pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
+        let kept_for = self.kept_for.unwrap_or_default();
+        self.sent
+            .is_some_and(|sent| sent.saturating_add(kept_for) <= now)
+    }
+
+    pub(crate) fn decode(payload: Bytes) -> Option<Self> {
+        let stored = StoredEnvelope::decode(payload).ok()?;
+        let recipient = match (stored.device, stored.group) {
+            (Some(device), None) => Recipient::Device(device.address()?),
+            (None, Some(group)) => Recipient::Group(Uuid::from_slice(&group).ok()?),
+            _ => return None,
+        };
+        let message_type = u8::try_from(stored.message_type).ok()?;
+        Some(Self {
+            created: Timestamp::from_millis(stored.created),
+            recipient,
+            message_type: EnvelopeType::from_number(message_type)?,
+            bytes: stored.bytes,
+            kept_for: stored.kept_for.map(Duration::from_millis),
+            sent: stored.sent.map(Timestamp::from_millis),
+        })
+    }
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let (device, group) = match &self.recipient {
+            Recipient::Device(device) => (Some(StoredAddress::new(device)), None),
+            Recipient::Group(group) => (None, Some(group.as_bytes().to_vec())),
+        };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let stored = StoredEnvelope {
+            created: self.created.as_millis(),
+            device,
             message_type: u32::from(self.message_type as u8),
             bytes: self.bytes.clone(),
+            group,
+            kept_for: self.kept_for.map(millis),
+            sent: self.sent.map(Timestamp::as_millis),
+        };
+        stored.encode_to_vec().into()
+    }
+}
+
+impl Incoming {
+    pub(crate) fn decode(payload: Bytes) -> Option<Self> {
+        let stored = StoredPlaintext::decode(payload).ok()?;
+        let group = match stored.group {
+            Some(group) => Some(Uuid::from_slice(&group).ok()?),
+            None => None,
+        };
+        Some(Self {
+            received: Timestamp::from_millis(stored.received),
+            sender: stored.sender?.address()?,
+            group,
+            plaintext: stored.plaintext,
+        })
+    }
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let stored = StoredPlaintext {
+            received: self.received.as_millis(),
+            sender: Some(StoredAddress::new(&self.sender)),
+            group: self.group.map(|group| group.as_bytes().to_vec()),
+            plaintext: self.plaintext.clone(),
         };
         stored.encode_to_vec().into()
     }
@@ -224,9 +307,12 @@ impl StoredAddress {
 }
 
 #[derive(Message)]
-struct StoredAddresses {
-    #[prost(message, repeated, tag = "1")]
-    addresses: Vec<StoredAddress>,
+struct StoredAccountEntry {
+    #[prost(message, optional, tag = "1")]
+    address: Option<StoredAddress>,
+    /// Milliseconds since 1970, as all times here.
+    #[prost(uint64, tag = "2")]
+    created: u64,
 }
 
 #[derive(Message)]
@@ -253,17 +339,35 @@ struct StoredPublication {
     signed_pre_key: u32,
 }
 
+/// For a device or for a group.
 #[derive(Message)]
-#[prost(skip_debug)]
-struct StoredParcel {
-    /// Milliseconds since 1970.
+struct StoredEnvelope {
     #[prost(uint64, tag = "1")]
     created: u64,
     #[prost(message, optional, tag = "2")]
-    peer: Option<StoredAddress>,
-    /// Of the envelope, in the inbox too.
+    device: Option<StoredAddress>,
     #[prost(uint32, tag = "3")]
     message_type: u32,
     #[prost(bytes = "bytes", tag = "4")]
     bytes: Bytes,
+    #[prost(bytes = "vec", optional, tag = "5")]
+    group: Option<Vec<u8>>,
+    /// Milliseconds.
+    #[prost(uint64, optional, tag = "6")]
+    kept_for: Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    sent: Option<u64>,
+}
+
+#[derive(Message)]
+#[prost(skip_debug)]
+struct StoredPlaintext {
+    #[prost(uint64, tag = "1")]
+    received: u64,
+    #[prost(message, optional, tag = "2")]
+    sender: Option<StoredAddress>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    group: Option<Vec<u8>>,
+    #[prost(bytes = "bytes", tag = "4")]
+    plaintext: Bytes,
 }

@@ -232,10 +232,27 @@ struct KyberPreKeys {
     uses: HashSet<(KyberPreKeyId, SignedPreKeyId, PublicKey)>,
 }
 
+impl KyberPreKeys {
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl InMemoryKyberPreKeyStore {
     /// A store without Kyber pre-keys.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether the last-resort key `id` was marked used, with any signed pre-key and base key. One-time keys are gone
+    /// when they were.
+    pub fn is_kyber_pre_key_used(&self, id: KyberPreKeyId) -> bool {
+        let state = self.state.lock();
+        state.uses.iter().any(|(used, _, _)| *used == id)
     }
 }
 
@@ -327,6 +344,35 @@ impl SenderKeyStore for InMemorySenderKeyStore {
         Ok(())
     }
 }
+
+/// What a test wants of a store beside its trait.
+macro_rules! counted {
+    ($store:ident, $field:ident: $what:literal) => {
+        impl $store {
+            #[doc = concat!("How many ", $what, " it holds.")]
+            pub fn len(&self) -> usize {
+                self.$field.lock().len()
+            }
+
+            #[doc = concat!("Whether it holds no ", $what, ".")]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            #[doc = concat!("Forgets all ", $what, ".")]
+            pub fn clear(&self) {
+                self.$field.lock().clear();
+            }
+        }
+    };
+}
+
+counted!(InMemorySessionStore, records: "sessions");
+counted!(InMemoryIdentityKeyStore, identities: "identities of others");
+counted!(InMemoryPreKeyStore, records: "pre-keys");
+counted!(InMemorySignedPreKeyStore, records: "signed pre-keys");
+counted!(InMemoryKyberPreKeyStore, state: "Kyber pre-keys");
+counted!(InMemorySenderKeyStore, records: "sender keys");
 
 /// State behind a lock that nobody holds across an await.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! A bytes field of a stored session that has one right length. What was stored damaged stays as it
+//! A bytes field of a stored record that has one right length. What was stored damaged stays as it
 //! was until it is used. Source: sheet 02, introduction.
 
 use std::ops::Deref;
@@ -11,10 +11,10 @@ use prost::{
 };
 use zeroize::Zeroize;
 
-/// The bytes of a field that should be `N` long: in place if they are, since a session is copied for
-/// every message. Erased on drop, secret or not; `Clone` for the copies of a session.
+/// The bytes of a field that should be `N` long: in place if they are, since a record is copied for
+/// every message. Erased on drop, secret or not; `Clone` for the copies of a record.
 #[derive(Clone, Default)]
-pub(super) enum Field<const N: usize> {
+pub(crate) enum Field<const N: usize> {
     #[default]
     Absent,
     Whole([u8; N]),
@@ -23,7 +23,7 @@ pub(super) enum Field<const N: usize> {
 
 impl<const N: usize> Field<N> {
     /// Reads the field, in place of what was there.
-    pub(super) fn merge(
+    pub(crate) fn merge(
         &mut self,
         wire_type: WireType,
         buf: &mut impl Buf,
@@ -31,11 +31,17 @@ impl<const N: usize> Field<N> {
     ) -> Result<(), DecodeError> {
         let mut stored = Bytes::new();
         encoding::bytes::merge(wire_type, &mut stored, buf, ctx)?;
-        *self = match <[u8; N]>::try_from(&stored[..]) {
-            Ok(bytes) => Self::Whole(bytes),
-            Err(_) => Self::Odd(stored.into()),
-        };
+        *self = Self::from(&stored[..]);
         Ok(())
+    }
+}
+
+impl<const N: usize> From<&[u8]> for Field<N> {
+    fn from(bytes: &[u8]) -> Self {
+        match <[u8; N]>::try_from(bytes) {
+            Ok(bytes) => Self::Whole(bytes),
+            Err(_) => Self::Odd(bytes.to_vec()),
+        }
     }
 }
 
