@@ -247,7 +247,7 @@ impl Talk {
             let kind = envelope.message_type as u8;
             let line = format!("letter {kind} {}", hex::encode(&envelope.bytes));
             let count = self.processes.len();
-            let to = if number % 4 == 0 { 2 } else { 1 };
+            let to = if number.is_multiple_of(4) { 2 } else { 1 };
             for process in (number..number + to).map(|process| process % count) {
                 let stdin = self.processes[process].1.as_mut().unwrap();
                 writeln!(stdin, "{line}").unwrap();

@@ -94,6 +94,25 @@ async fn a_lost_account_is_not_made_anew() {
     assert_eq!(patient.open_or_create().await.err(), Some("store-corrupt"));
 }
 
+/// Under another header, or a new one, nothing would be found.
+#[tokio::test]
+async fn a_store_whose_header_is_lost_or_altered() {
+    for accident in [
+        "DELETE FROM header",
+        // One byte of the name key, which is the last field that is not 0.
+        "UPDATE header SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || x'00' AS BLOB)",
+    ] {
+        let patient = Patient::new().await;
+        let other = Connection::open(patient.path()).unwrap();
+        assert_eq!(other.execute(accident, []).unwrap(), 1, "{accident}");
+        other.close().unwrap();
+        for _ in 0..2 {
+            let code = patient.open_or_create().await.err();
+            assert_eq!(code, Some("store-corrupt"), "{accident}");
+        }
+    }
+}
+
 /// Cut at every page, and inside of it. (Of the last page, what is missing may be a part that holds nothing.)
 #[tokio::test]
 async fn truncated_at_every_page() {

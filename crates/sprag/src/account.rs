@@ -280,17 +280,16 @@ impl<B: Backend> Account<B> {
             Err(Error::NotInitialised(_)) => {}
             Err(error) => return Err(error),
         }
+        if tx.get(operation, entry, |value| value.is_some()).await? {
+            // It was made, and its identity is lost: another one must not silently take its place.
+            return Err(unreadable(operation, Kind::Account).into());
+        }
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),
             key_pair: identity.clone(),
             registration_id,
         });
         tx.put(operation, Name::Account, own).await?;
-        let listed = tx.get(operation, entry, |entry| entry.is_some()).await?;
-        if listed {
-            // It was made, and its identity is lost: another one must not silently take its place.
-            return Err(unreadable(operation, Kind::Account).into());
-        }
         let listed = Value::AccountEntry(AccountEntry {
             address: self.address.clone(),
             created: tx.now(),

@@ -162,7 +162,7 @@ impl Patient {
             }
             Err(code) => {
                 assert!(CLEAR.contains(&code), "{code}");
-                self.is_not_made_anew().await;
+                self.is_not_made_anew(code).await;
                 Seen { found: true }
             }
         }
@@ -185,7 +185,7 @@ impl Patient {
     }
 
     /// An account that the store has on its list is not silently made again.
-    async fn is_not_made_anew(&self) {
+    async fn is_not_made_anew(&self, before: &str) {
         let Ok(store) = self.store().await else {
             return;
         };
@@ -193,10 +193,8 @@ impl Patient {
         let _ = store.close().await;
         if listed.is_ok_and(|listed| listed.contains(&address("alice"))) {
             let code = self.open_or_create().await.err();
-            assert!(
-                code.is_some_and(|code| CLEAR.contains(&code)),
-                "a new account"
-            );
+            let clear = code.is_some_and(|code| CLEAR.contains(&code));
+            assert!(clear, "{before}, and then {code:?}");
         }
     }
 }
