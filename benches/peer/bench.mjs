@@ -2,6 +2,7 @@
 // a line, {"work": "encrypt", "times": 100}, and each is answered by {"nanoseconds": 1234567}: how long it took, without
 // what had to be made ready for it. The process ends with its stdin.
 
+import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -9,6 +10,7 @@ import {
   Identities,
   KyberPreKeys,
   PreKeys,
+  SenderKeys,
   Sessions,
   SignedPreKeys,
   keyOf,
@@ -17,6 +19,7 @@ import {
 const { resolve } = createRequire(new URL('../../interop/peer/package.json', import.meta.url));
 const {
   CiphertextMessageType,
+  ContentHint,
   IdentityKeyPair,
   KEMKeyPair,
   KyberPreKeyRecord,
@@ -25,9 +28,19 @@ const {
   PreKeySignalMessage,
   PrivateKey,
   ProtocolAddress,
+  SenderCertificate,
+  SenderKeyDistributionMessage,
+  ServerCertificate,
   SignalMessage,
   SignedPreKeyRecord,
+  UnidentifiedSenderMessageContent,
+  groupDecrypt,
+  groupEncrypt,
   processPreKeyBundle,
+  processSenderKeyDistributionMessage,
+  sealedSenderDecryptToUsmc,
+  sealedSenderEncrypt,
+  sealedSenderMultiRecipientEncrypt,
   signalDecrypt,
   signalDecryptPreKey,
   signalEncrypt,
@@ -209,6 +222,30 @@ class Conversation {
   }
 }
 
+/** Alice, whose sender key Bob has. */
+class Group {
+  id = 'd1d1d1d1-7000-11eb-b32a-33b8a8a487a6';
+  alice = ProtocolAddress.new('alice', 1);
+  aliceKeys = new SenderKeys();
+  bobKeys = new SenderKeys();
+
+  static async joined() {
+    const group = new Group();
+    const { id, alice, aliceKeys, bobKeys } = group;
+    const key = await SenderKeyDistributionMessage.create(alice, id, aliceKeys);
+    await processSenderKeyDistributionMessage(alice, key, bobKeys);
+    return group;
+  }
+
+  async send() {
+    return (await groupEncrypt(this.alice, this.id, this.aliceKeys, plaintext)).serialize();
+  }
+
+  receive(message) {
+    return groupDecrypt(this.alice, this.bobKeys, message);
+  }
+}
+
 async function timed(work) {
   const start = process.hrtime.bigint();
   await work();
@@ -249,6 +286,66 @@ async function decryptStream({ alice, bob }, count) {
   return timed(async () => {
     for (const message of messages) await bob.receive(alice.address, message);
   });
+}
+
+/** One who seals for others with whom there are sessions. */
+class Sealer {
+  alice = new Party(randomUUID());
+  others = [];
+
+  static async with(count) {
+    const sealer = new Sealer();
+    const { alice, others } = sealer;
+    while (others.length < count) {
+      const bob = new Party(randomUUID());
+      await alice.start(bob.address, bob.bundle(bob.newKeys()));
+      others.push(bob);
+    }
+    await sealer.makeContent();
+    return sealer;
+  }
+
+  async makeContent() {
+    const { alice } = this;
+    const [root, serverKey] = [PrivateKey.generate(), PrivateKey.generate()];
+    const server = ServerCertificate.new(1, serverKey.getPublicKey(), root);
+    const { publicKey } = alice.identity;
+    const expiration = 2 ** 52;
+    const certificate = SenderCertificate.new(
+      alice.address.name(),
+      null,
+      1,
+      publicKey,
+      expiration,
+      server,
+      serverKey,
+    );
+    const senderKeys = new SenderKeys();
+    const group = randomUUID();
+    await SenderKeyDistributionMessage.create(alice.address, group, senderKeys);
+    const message = await groupEncrypt(alice.address, group, senderKeys, plaintext);
+    this.content = UnidentifiedSenderMessageContent.new(message, certificate, ContentHint.Resendable, null);
+  }
+
+  seal() {
+    return sealedSenderEncrypt(this.content, this.others[0].address, this.alice.identities);
+  }
+}
+
+async function sealForMany(count) {
+  const { alice, others, content } = await Sealer.with(count);
+  const recipients = others.map(({ address }) => address);
+  return (times) =>
+    timed(async () => {
+      for (let turn = 0; turn < times; turn += 1) {
+        await sealedSenderMultiRecipientEncrypt({
+          content,
+          recipients,
+          identityStore: alice.identities,
+          sessionStore: alice.sessions,
+        });
+      }
+    });
 }
 
 /** Each makes ready and gives back what does the work so many times. */
@@ -353,6 +450,49 @@ const works = {
         for (let batch = 0; batch < times; batch += 1) await bob.makePreKeys(100);
       });
   },
+
+  async 'group encrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      timed(async () => {
+        for (let sent = 0; sent < times; sent += 1) await group.send();
+      });
+  },
+
+  async 'group decrypt'() {
+    const group = await Group.joined();
+    return (times) =>
+      inBatches(times, streamLength, async (count) => {
+        const messages = [];
+        while (messages.length < count) messages.push(await group.send());
+        return timed(async () => {
+          for (const message of messages) await group.receive(message);
+        });
+      });
+  },
+
+  async 'sealed v1 seal'() {
+    const sealer = await Sealer.with(1);
+    return (times) =>
+      timed(async () => {
+        for (let turn = 0; turn < times; turn += 1) await sealer.seal();
+      });
+  },
+
+  async 'sealed v1 open'() {
+    const sealer = await Sealer.with(1);
+    const sealed = await sealer.seal();
+    return (times) =>
+      timed(async () => {
+        for (let turn = 0; turn < times; turn += 1) {
+          await sealedSenderDecryptToUsmc(sealed, sealer.others[0].identities);
+        }
+      });
+  },
+
+  'sealed sender v2 to 100': () => sealForMany(100),
+
+  'sealed sender v2 to 1000': () => sealForMany(1000),
 };
 
 const prepared = new Map();

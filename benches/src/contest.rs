@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
 
-use crate::{disk, naive, official, olm, ours, sqlite};
+use crate::{disk, groups, naive, official, olm, ours, sealed, sqlite};
 
 /// Does a piece of work so many times, and says how long that took. What has to be made ready for it
 /// is not counted.
@@ -53,6 +53,12 @@ pub fn in_memory() -> Vec<Contest> {
         contest("decrypt, 2000 skipped", ours::decrypt_with_skipped, None),
         contest("decrypt late, 2000 skipped", ours::decrypt_late, None),
         contest("100 + 100 pre-keys", ours::pre_keys, None),
+        contest("group encrypt", groups::encrypt, None),
+        contest("group decrypt", groups::decrypt, None),
+        contest("sealed v1 seal", sealed::seal, None),
+        contest("sealed v1 open", sealed::open, None),
+        contest("sealed sender v2 to 100", sealed::to_100, None),
+        contest("sealed sender v2 to 1000", sealed::to_1000, None),
     ]
 }
 

@@ -9,8 +9,9 @@ use rand::rngs::StdRng;
 use sprag::{
     CiphertextMessage, CiphertextMessageType, InMemoryIdentityKeyStore, InMemoryKyberPreKeyStore,
     InMemoryPreKeyStore, InMemorySessionStore, InMemorySignedPreKeyStore, KyberPreKeyKind,
-    KyberPreKeyStore, PreKeyBundle, PreKeyStore, PreKeyStores, ProtocolAddress, SessionBuilder,
-    SessionCipher, SessionRecord, SessionStore, SignedPreKeyStore, Timestamp,
+    KyberPreKeyStore, PreKeyBundle, PreKeyStore, PreKeyStores, ProtocolAddress,
+    SealedSessionCipher, SessionBuilder, SessionCipher, SessionRecord, SessionStore,
+    SignedPreKeyStore, Timestamp,
     protocol::{
         bundle::PreKey,
         identity::IdentityKeyPair,
@@ -65,6 +66,11 @@ impl Party {
             identity,
             rng,
         }
+    }
+
+    /// The cipher for what is sealed.
+    pub fn sealed(&self) -> SealedSessionCipher<'_> {
+        SealedSessionCipher::new(&self.sessions, &self.identities, &self.address)
     }
 
     /// New pre-keys of each kind.

@@ -6,6 +6,8 @@
 //! | [`measure`] | figures of contests |
 //! | [`conversation`] | Sprag between two parties, over its in-memory stores |
 //! | [`ours`] | the pieces of work, done by Sprag |
+//! | [`groups`] | the same for groups |
+//! | [`sealed`] | sealed sender, done by Sprag |
 //! | [`sqlite`] | the same over accounts in SQLite |
 //! | [`naive`] | the same over a SQLite store as guides show it |
 //! | [`disk`] | what the disk allows |
@@ -19,9 +21,11 @@
 pub mod contest;
 pub mod conversation;
 pub mod disk;
+pub mod groups;
 pub mod measure;
 pub mod naive;
 pub mod official;
 pub mod olm;
 pub mod ours;
+pub mod sealed;
 pub mod sqlite;

@@ -26,7 +26,7 @@ import { Identities, KyberPreKeys, PreKeys, SenderKeys, Sessions, SignedPreKeys,
 
 export const toText = (bytes) => Buffer.from(bytes).toString('base64');
 export const toBytes = (text) => new Uint8Array(Buffer.from(text, 'base64'));
-const toAddress = ({ name, device }) => ProtocolAddress.new(name, device);
+export const toAddress = ({ name, device }) => ProtocolAddress.new(name, device);
 const fromAddress = (address) => ({ name: address.name(), device: address.deviceId() });
 
 export class Party {

@@ -10,8 +10,10 @@
 
 import { readFileSync } from 'node:fs';
 import { ErrorCode, LibSignalErrorBase, PrivateKey, PublicKey } from '@signalapp/libsignal-client';
+import { ofGroups } from './groups.mjs';
 import { helpers } from './helpers.mjs';
 import { Party, toBytes, toText } from './party.mjs';
+import { sealedGeneral, sealedOfParty } from './sealed.mjs';
 
 const parties = new Map();
 
@@ -32,6 +34,7 @@ const general = {
   agree: ({ privateKey, publicKey }) =>
     toText(PrivateKey.deserialize(toBytes(privateKey)).agree(PublicKey.deserialize(toBytes(publicKey)))),
   ...helpers,
+  ...sealedGeneral,
 };
 
 /** Requests to a party, and the method of `Party` that answers. */
@@ -49,6 +52,9 @@ const ofParty = {
   trust: 'trust',
 };
 
+/** Requests to a party that are answered by functions, which take it first. */
+const ofOthers = { ...ofGroups, ...sealedOfParty };
+
 class BadRequest extends Error {}
 
 function admit(name, party) {
@@ -59,10 +65,11 @@ function admit(name, party) {
 async function answer(request) {
   const { op } = request;
   if (Object.hasOwn(general, op)) return general[op](request);
-  if (!Object.hasOwn(ofParty, op)) throw new BadRequest(`no such op: ${op}`);
+  const steps = Object.hasOwn(ofOthers, op) ? ofOthers : ofParty;
+  if (!Object.hasOwn(steps, op)) throw new BadRequest(`no such op: ${op}`);
   const party = parties.get(request.party);
   if (!party) throw new BadRequest(`no such party: ${request.party}`);
-  return party[ofParty[op]](request);
+  return steps === ofOthers ? ofOthers[op](party, request) : party[ofParty[op]](request);
 }
 
 function describe(error) {

@@ -145,6 +145,10 @@ export class SenderKeys extends SenderKeyStore {
   async getSenderKey(sender, distributionId) {
     return this.records.get(`${distributionId} ${keyOf(sender)}`) ?? null;
   }
+
+  async removeSenderKey(sender, distributionId) {
+    this.records.delete(`${distributionId} ${keyOf(sender)}`);
+  }
 }
 
 function missing(kind, id) {

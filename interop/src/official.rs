@@ -1,5 +1,7 @@
 //! The official client as an [`Implementation`].
 
+mod groups;
+
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -179,11 +181,13 @@ impl From<PeerError> for Failure {
 
 /// The client gives most refusals one code, so that only their words tell them apart.
 fn kind_of(code: &str, message: &str) -> FailureKind {
-    const BY_WORDS: [(&str, FailureKind); 13] = [
+    const BY_WORDS: [(&str, FailureKind); 15] = [
         ("reused base key", FailureKind::ReusedBaseKey),
         ("method call 'load", FailureKind::MissingPreKey),
         ("not found:", FailureKind::SessionNotFound),
         ("invalid signature detected", FailureKind::InvalidSignature),
+        ("missing sender key state", FailureKind::NoSenderKey),
+        ("invalid SenderKey message", FailureKind::InvalidMessage),
         ("invalid Whisper message", FailureKind::InvalidMessage),
         ("invalid PreKey message", FailureKind::InvalidMessage),
         ("protobuf encoding was invalid", FailureKind::Malformed),
@@ -196,6 +200,7 @@ fn kind_of(code: &str, message: &str) -> FailureKind {
     ];
     match code {
         "DuplicatedMessage" => FailureKind::DuplicatedMessage,
+        "InvalidSenderKeySession" => FailureKind::InvalidSenderKey,
         "UntrustedIdentity" => FailureKind::UntrustedIdentity,
         _ => BY_WORDS
             .iter()

@@ -108,6 +108,10 @@ pub enum FailureKind {
     MissingPreKey,
     /// A last-resort key was used with this base key before.
     ReusedBaseKey,
+    /// There is no sender key, or none for the chain.
+    NoSenderKey,
+    /// The stored sender key cannot be used for this.
+    InvalidSenderKey,
     /// The bytes cannot be parsed as what they should be.
     Malformed,
     /// Anything else, the harness's own troubles included.

@@ -4,6 +4,7 @@
 //! record, and only its success is written back.
 
 pub(crate) mod bundle;
+mod groups;
 mod keys;
 
 use rand::rngs::ThreadRng;
@@ -303,6 +304,8 @@ impl From<ProtocolError> for Failure {
             ProtocolError::InvalidPreKeyId
             | ProtocolError::InvalidSignedPreKeyId
             | ProtocolError::InvalidKyberPreKeyId => FailureKind::MissingPreKey,
+            ProtocolError::NoSenderKey(_) => FailureKind::NoSenderKey,
+            ProtocolError::InvalidSenderKeySession(_) => FailureKind::InvalidSenderKey,
             ProtocolError::Key(_)
             | ProtocolError::CiphertextMessageTooShort(_)
             | ProtocolError::LegacyCiphertextVersion(_)
@@ -329,8 +332,8 @@ pub(crate) fn parse_address(address: &Address) -> Result<ProtocolAddress, Protoc
 }
 
 /// Sets the value of a key, in its old place if it has one.
-fn put<T>(list: &mut Vec<(Address, T)>, key: &Address, value: T) {
-    match list.iter_mut().find(|(address, _)| address == key) {
+fn put<K: PartialEq + Clone, T>(list: &mut Vec<(K, T)>, key: &K, value: T) {
+    match list.iter_mut().find(|(known, _)| known == key) {
         Some((_, old)) => *old = value,
         None => list.push((key.clone(), value)),
     }

@@ -55,8 +55,8 @@ impl Pair {
             bob,
         };
         pair.renew_from_alice().await;
-        pair.to_bob(b"hello").await;
-        pair.to_alice(b"hello, too").await;
+        pair.bob_hears(b"hello").await;
+        pair.alice_hears(b"hello, too").await;
         pair
     }
 
@@ -90,13 +90,13 @@ impl Pair {
         }
     }
 
-    async fn to_bob(&mut self, text: &[u8]) {
+    async fn bob_hears(&mut self, text: &[u8]) {
         let envelope = self.encrypt_to_bob(text).await;
         let alice = self.alices_address();
         assert_eq!(self.bob.decrypt(&alice, &envelope).unwrap(), text);
     }
 
-    async fn to_alice(&mut self, text: &[u8]) {
+    async fn alice_hears(&mut self, text: &[u8]) {
         let alice = self.alices_address();
         let envelope = self.bob.encrypt(&alice, text, now()).unwrap();
         let delivery = self.receive(&envelope).await.unwrap();
@@ -194,8 +194,8 @@ fn the_official_client_could_not_read() {
         assert_eq!(found, RetryAssessment::SessionMovedOn);
 
         pair.renew_from_alice().await;
-        pair.to_bob(b"lost").await;
-        pair.to_alice(b"found").await;
+        pair.bob_hears(b"lost").await;
+        pair.alice_hears(b"found").await;
         assert!(!pair.matches(&pair.alices_record().await, &key));
     });
 }
@@ -227,8 +227,8 @@ fn an_account_could_not_read() {
 
         let bundle = (&pair.alice.bundle().await.unwrap()).into();
         pair.bob.process_bundle(&alice, &bundle, now()).unwrap();
-        pair.to_alice(b"lost").await;
-        pair.to_bob(b"found").await;
+        pair.alice_hears(b"lost").await;
+        pair.bob_hears(b"found").await;
         let record = pair.bob.session(&alice).unwrap().unwrap();
         assert!(!pair.matches(&record, &key));
     });

@@ -1,5 +1,5 @@
 //! The `sprag` command against the official client. Every command is a process of its own.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "shell/binary.rs"]
 mod binary;
@@ -10,7 +10,10 @@ mod person;
 #[path = "shell/server.rs"]
 mod server;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use killer::Killer;
 use person::Person;
@@ -206,19 +209,29 @@ fn many_commands_at_once() {
     }
 }
 
-/// Whatever is killed when, every message is read, and none twice.
+/// Whatever is killed when, every message is read, and none twice. `cargo xtask torture kill` makes it go on for as long
+/// as `SPRAG_TORTURE_SECONDS` says, from the seed in `SPRAG_TORTURE_SEED` if there is one.
 #[test]
 fn killed_at_any_moment() {
     const ROUNDS: u64 = 30;
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seconds = number("SPRAG_TORTURE_SECONDS").map(Duration::from_secs);
+    let seed = number("SPRAG_TORTURE_SEED").unwrap_or(6);
+    let begun = Instant::now();
+    println!("seed {seed}");
     let [ours, theirs] = addresses();
     let mut peer = official(&theirs);
-    let mut killer = Killer::of(&ours, 6);
+    let mut killer = Killer::of(&ours, seed);
     killer.init();
     let bundle = peer.bundle(BundleRequest::FULL, START).unwrap();
     killer.start_session(&theirs, &server::write(&[bundle]));
 
     let mut reader = Reader::default();
-    for number in 0..ROUNDS {
+    let goes_on = |number: &u64| match seconds {
+        Some(limit) => begun.elapsed() < limit,
+        None => *number < ROUNDS,
+    };
+    for number in (0..).take_while(goes_on) {
         let text = format!("message {number}");
         let envelopes = killer.encrypt(&theirs, text.as_bytes());
         reader.read(&mut *peer, &ours, &text, &envelopes);
@@ -241,6 +254,11 @@ fn killed_at_any_moment() {
     for empty in ["inbox", "outbox"] {
         assert_eq!(status[empty], 0, "left behind in the {empty}");
     }
+    println!(
+        "{} commands killed, {} envelopes sent again",
+        killer.killed(),
+        reader.repeated
+    );
     // Without these, nothing was tried.
     assert!(killer.killed() > 20, "{} commands killed", killer.killed());
     assert!(reader.repeated > 0, "no envelope was sent twice");

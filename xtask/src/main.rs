@@ -31,6 +31,14 @@ enum Task {
     },
     /// Run the benchmarks.
     Bench,
+    /// Destroy stores for longer than the tests do, and see whether they recover.
+    Torture {
+        /// Only this part: boundaries, failing_disk, kill, many_writers, power_cuts or sick_files.
+        name: Option<String>,
+        /// Seconds for each test.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 type Outcome = Result<(), String>;
@@ -41,6 +49,7 @@ fn main() -> ExitCode {
         Task::Ci => ci(),
         Task::Fuzz { target, seconds } => fuzz(target, seconds),
         Task::Bench => bench(),
+        Task::Torture { name, seconds } => torture(name.as_deref(), seconds),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -142,6 +151,48 @@ fn fuzz_targets(folder: &Path) -> Result<Vec<String>, String> {
 fn bench() -> Outcome {
     fetch_peer()?;
     cargo(&["bench", "--workspace"])
+}
+
+/// The tests of `torture`, and the one of `interop` that kills commands, made to go on for long. A seed to begin
+/// with is taken from the environment (`SPRAG_TORTURE_SEED`).
+fn torture(name: Option<&str>, seconds: u64) -> Outcome {
+    let kill = ["sprag-interop", "shell", "killed_at_any_moment"];
+    let parts = [
+        "boundaries",
+        "failing_disk",
+        "many_writers",
+        "power_cuts",
+        "sick_files",
+    ];
+    let tests = match name {
+        Some("kill") => vec![kill],
+        Some(name) => vec![["sprag-torture", name, ""]],
+        None => parts
+            .map(|name| ["sprag-torture", name, ""])
+            .into_iter()
+            .chain([kill])
+            .collect(),
+    };
+    for [package, test, filter] in tests {
+        if package == kill[0] {
+            fetch_peer()?;
+        }
+        let arguments = [
+            "test",
+            "-p",
+            package,
+            "--test",
+            test,
+            "--",
+            filter,
+            "--nocapture",
+        ];
+        // One after the other, or they would take each other's time.
+        let mut command = cargo_command(&arguments);
+        command.args(["--test-threads=1"]);
+        run(command.env("SPRAG_TORTURE_SECONDS", seconds.to_string()))?;
+    }
+    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> Outcome {

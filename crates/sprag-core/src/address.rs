@@ -64,6 +64,14 @@ impl ProtocolAddress {
         }
     }
 
+    /// The address of a device whose id is known to be one.
+    pub(crate) fn of(name: &str, device_id: DeviceId) -> Self {
+        Self {
+            name: name.into(),
+            device_id,
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

@@ -11,6 +11,7 @@
 //! | [`pre_key`], [`bundle`] | what a recipient publishes so that sessions can start while it is away |
 //! | [`message`] | messages on the wire |
 //! | [`session`] | session records and the steps over them: start, encrypt, decrypt |
+//! | [`sealed_sender`] | hiding from the server who sends |
 //! | [`sender_key`] | sender keys of groups and the steps over them: distribute, encrypt, decrypt |
 //! | [`spqr`] | the sparse post-quantum ratchet |
 //! | [`fingerprint`] | safety numbers |
@@ -88,6 +89,7 @@ mod pqxdh;
 pub mod pre_key;
 mod ratchet;
 mod record;
+pub mod sealed_sender;
 pub mod sender_key;
 pub mod service_id;
 pub mod session;

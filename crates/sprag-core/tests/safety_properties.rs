@@ -61,13 +61,19 @@ proptest! {
         (them, their_key) in (bytes(), identity()),
         (other, other_key) in (bytes(), identity()),
     ) {
-        prop_assume!(other != them && other_key != their_key);
-        let make = |them: &[u8], key| Fingerprint::new(2, 1, &us, &our_key, them, key).unwrap();
-        let ours = make(&them, &their_key);
-        for (them, key) in [(&other, &their_key), (&them, &other_key)] {
-            let theirs = Fingerprint::new(2, 1, them, key, &us, &our_key).unwrap();
+        prop_assume!(other != them && other != us && other_key != their_key && other_key != our_key);
+        let make = |a: &[u8], a_key, b: &[u8], b_key| Fingerprint::new(2, 1, a, a_key, b, b_key).unwrap();
+        let ours = make(&us, &our_key, &them, &their_key);
+        // They are somebody else than we believe, or believe that we are.
+        for theirs in [
+            make(&other, &their_key, &us, &our_key),
+            make(&them, &other_key, &us, &our_key),
+            make(&them, &their_key, &other, &our_key),
+            make(&them, &their_key, &us, &other_key),
+        ] {
             prop_assert_ne!(ours.displayable(), theirs.displayable());
             prop_assert_eq!(ours.scannable().compare(theirs.scannable().as_bytes()), Ok(false));
+            prop_assert_eq!(theirs.scannable().compare(ours.scannable().as_bytes()), Ok(false));
         }
     }
 

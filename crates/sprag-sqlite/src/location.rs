@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -16,7 +16,7 @@ use crate::schema;
 pub(crate) enum Found {
     /// No file.
     Nothing,
-    /// A file of no bytes, which a store may take over.
+    /// A file of no bytes, or one that SQLite will make so, which a store may take over.
     Empty,
     /// A store of a format that we know.
     Store,
@@ -84,8 +84,24 @@ pub(crate) fn inspect(path: &Path) -> Result<Found, BackendError> {
                 Ok(Found::Empty)
             }
         }
-        Ok(_) => read_mark(path).map(|()| Found::Store),
+        Ok(_) => match read_mark(path) {
+            Err(_) if is_unfinished(path) => Ok(Found::Empty),
+            marked => marked.map(|()| Found::Store),
+        },
     }
+}
+
+/// Whether a journal beside the file says that it had no page before the transaction that it belongs to: the
+/// power went while somebody made it, and SQLite will undo whatever there is.
+///
+/// The journal is synced before the first page is written, so it is there whenever a page is.
+fn is_unfinished(path: &Path) -> bool {
+    const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    // The mark, the number of records, a nonce, and the pages that there were.
+    let mut header = [0; 20];
+    let read = fs::File::open(beside(path, "-journal"))
+        .and_then(|mut journal| journal.read_exact(&mut header));
+    read.is_ok() && header.starts_with(&MAGIC) && header.ends_with(&[0; 4])
 }
 
 /// Reads the mark of the store from the first page of the file.

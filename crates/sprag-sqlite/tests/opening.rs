@@ -245,6 +245,36 @@ async fn a_checkpoint_cut_short_by_a_crash_does_no_harm() {
     assert_eq!(records.iter().flatten().count(), 20);
 }
 
+/// The power went while the store was made, and the first page did not reach the disk. The journal, which did, says
+/// that there was nothing before.
+#[tokio::test]
+async fn a_creation_cut_short_by_a_power_cut_is_begun_anew() {
+    let journal = |pages: u32| {
+        let mut journal = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+        let (records, nonce, sector, page_size) = (0_u32, 7_u32, 512_u32, 4096_u32);
+        for number in [records, nonce, pages, sector, page_size] {
+            journal.extend(number.to_be_bytes());
+        }
+        journal.resize(512, 0);
+        journal
+    };
+    let (folder, path) = place();
+    let lay = |journal| {
+        fs::write(&path, [0; 8192]).unwrap();
+        fs::write(folder.path().join("sprag.db-journal"), journal).unwrap();
+    };
+    lay(journal(0));
+    let backend = open(&path).await.unwrap();
+    let _ = backend.commit(put(1, b"x".to_vec())).await.unwrap();
+    backend.close().await.unwrap();
+    assert!(!folder.path().join("sprag.db-journal").exists());
+
+    lay(journal(2));
+    refused(&path, "not-a-store").await;
+    lay(journal(0)[..12].to_vec());
+    refused(&path, "not-a-store").await;
+}
+
 #[tokio::test]
 async fn a_damaged_schema_is_refused() {
     let (_folder, path) = place();

@@ -20,6 +20,7 @@
 
 pub mod broken;
 pub mod broken_groups;
+pub mod broken_sealed;
 pub mod concurrent;
 pub mod conversations;
 pub mod groups;
@@ -28,6 +29,7 @@ pub mod mailboxes;
 pub mod retry;
 pub mod safety;
 mod sample;
+pub mod sealed;
 pub mod sending;
 
 /// Makes a test of each contract of accounts.
@@ -77,11 +79,23 @@ macro_rules! account_suite {
             group_messages_wait_in_the_mailboxes
             no_group_message_key_is_used_twice
         }
+        $crate::__account_contract_tests! { $fixture, sealed:
+            a_sealed_message_tells_its_recipient_alone_who_sent_it
+            a_sealed_plaintext_waits_until_it_is_done
+            nothing_sealed_is_believed_without_a_valid_certificate
+            nothing_is_sealed_with_a_certificate_that_is_not_ours
+            a_sealed_text_with_a_key_is_sent_once
+            what_cannot_be_decrypted_can_be_asked_for_again
+            a_sealed_group_message_is_cut_for_every_member
+            a_sealed_group_message_needs_a_session_with_every_device
+            a_sealed_group_text_with_a_key_is_sent_once
+        }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
             two_handles_share_one_account
             a_handle_notices_what_another_one_did
+            a_session_made_anew_is_not_taken_for_the_old_one
             many_conversations_at_once_get_through
         }
         $crate::__account_contract_tests! { $fixture, safety:
@@ -108,6 +122,14 @@ macro_rules! account_suite {
             a_session_start_that_breaks_leaves_the_old_session
             a_creation_that_breaks_can_be_repeated
             an_acknowledgement_that_breaks_can_be_repeated
+            a_hand_over_that_breaks_can_be_repeated
+            an_approval_that_breaks_can_be_repeated
+        }
+        $crate::__account_contract_tests! { $fixture, broken_sealed:
+            a_sealed_send_that_breaks_loses_nothing
+            a_sealed_receive_that_breaks_loses_nothing
+            a_sealed_group_send_that_breaks_loses_nothing
+            a_sealed_group_receive_that_breaks_loses_nothing
         }
         $crate::__account_contract_tests! { $fixture, broken_groups:
             a_distribution_that_breaks_hands_out_one_key

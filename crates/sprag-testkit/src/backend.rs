@@ -209,6 +209,7 @@ macro_rules! shared_backend_suite {
         $crate::__contract_tests! { $fixture, shared:
             commits_are_seen_through_the_other_handle
             conflicts_are_found_across_handles
+            a_recreated_record_is_not_the_old_one_across_handles
             increments_through_two_handles_lose_nothing
             write_skew_is_impossible_across_handles
             operations_are_known_to_the_other_handle

@@ -20,6 +20,10 @@ use sprag_core::{
         SignalMessage,
     },
     pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
+    sealed_sender::{
+        self, SealedSenderMultiRecipientMessage, SenderCertificate, ServerCertificate,
+        UnidentifiedSenderMessageContent,
+    },
     sender_key::SenderKeyRecord,
     service_id::ServiceId,
     session::{Parties, RecipientKeys, SessionRecord},
@@ -48,6 +52,10 @@ pub const TARGETS: &[Target] = &[
     ("sender_key_distribution", sender_key_distribution),
     ("spqr_state", spqr_state),
     ("spqr_recv", spqr_recv),
+    ("sender_certificate", sender_certificate),
+    ("sealed_content", sealed_content),
+    ("sealed_message", sealed_message),
+    ("sealed_sent_message", sealed_sent_message),
     ("fingerprint", fingerprint),
     ("decryption_error", decryption_error),
     ("plaintext_content", plaintext_content),
@@ -302,6 +310,73 @@ pub fn spqr_recv(input: &[u8]) {
     if state.recv(input).is_err() {
         assert_eq!(state.encode(), before);
     }
+}
+
+/// Certificates keep the bytes they were parsed from, and validating one does not panic.
+pub fn sender_certificate(input: &[u8]) {
+    if let Ok(certificate) = ServerCertificate::deserialize(input) {
+        assert_eq!(certificate.serialized(), input);
+        let _ = (certificate.key_id(), certificate.key());
+    }
+    if let Ok(certificate) = SenderCertificate::deserialize(input) {
+        assert_eq!(certificate.serialized(), input);
+        let _ = (certificate.sender(), certificate.sender_aci());
+        let known = certificate.server_certificate();
+        let roots = [*BOB.identity.identity_key().public_key()];
+        let valid = certificate.validate(&roots, Timestamp::from_millis(0));
+        assert!(valid.is_err() || known.is_ok());
+    }
+}
+
+/// Contents keep the bytes they were parsed from, and made again of what is in them say the same.
+pub fn sealed_content(input: &[u8]) {
+    let Ok(content) = UnidentifiedSenderMessageContent::deserialize(input) else {
+        return;
+    };
+    assert_eq!(content.serialized(), input);
+    let _ = content.session_message();
+    let made = UnidentifiedSenderMessageContent::new(
+        content.message_type(),
+        content.contents(),
+        content.sender_certificate().clone(),
+        content.content_hint(),
+        content.group_id(),
+    );
+    let again = UnidentifiedSenderMessageContent::deserialize(made.serialized())
+        .expect("what was written can be read");
+    assert_eq!(again.message_type(), content.message_type());
+    assert_eq!(again.contents(), content.contents());
+    assert_eq!(again.content_hint(), content.content_hint());
+}
+
+/// Sealed messages: what opens is a content.
+pub fn sealed_message(input: &[u8]) {
+    if let Ok(content) = sealed_sender::open(input, &BOB.identity) {
+        sealed_content(content.serialized());
+    }
+}
+
+/// Messages to many: everything that the server is told lies within them, and can be cut out.
+pub fn sealed_sent_message(input: &[u8]) {
+    let Ok(message) = SealedSenderMultiRecipientMessage::parse(input) else {
+        return;
+    };
+    let shared = input.len() - message.shared_offset();
+    assert!(shared >= 32);
+    for receiver in message.receivers() {
+        assert!(!receiver.devices().is_empty());
+        assert_eq!(input[receiver.key_material()].len(), 48);
+        let cut = message.message_for_recipient(&receiver.service_id());
+        let cut = cut.expect("a receiver gets something");
+        assert_eq!(cut.len(), 1 + 48 + shared);
+        let _ = sealed_sender::open(&cut, &BOB.identity);
+    }
+    for excluded in message.excluded() {
+        let cut = message.message_for_recipient(&excluded);
+        assert_eq!(cut.map(|cut| cut.len()), Some(1 + shared));
+    }
+    let named = message.receivers().count() + message.excluded().count();
+    assert_eq!(message.message_for_single_recipient().is_ok(), named == 1);
 }
 
 /// A recipient to try things on.

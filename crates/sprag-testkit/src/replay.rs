@@ -84,6 +84,7 @@ impl Report {
             let what = element
                 .get("what")
                 .or(element.get("case"))
+                .or(element.get("name"))
                 .and_then(Value::as_str);
             let what = what.map(|what| format!(" ({what})")).unwrap_or_default();
             self.case(format_args!("{name}[{number}]{what}"), || run(element));

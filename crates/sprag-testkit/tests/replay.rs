@@ -47,6 +47,11 @@ fn retry() {
 }
 
 #[test]
+fn sealed_sender() {
+    check("sealed_sender.json", 353);
+}
+
+#[test]
 fn spqr() {
     check("spqr.json", 112);
 }

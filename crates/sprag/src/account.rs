@@ -12,6 +12,7 @@ mod mailbox;
 mod outgoing;
 mod retry;
 mod safety;
+mod sealed;
 mod sessions;
 mod status;
 
@@ -27,14 +28,16 @@ pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
 pub use self::outgoing::Outgoing;
 pub use self::retry::RetryAssessment;
+pub use self::sealed::Opened;
 pub use self::status::Status;
 
 use crate::{
     DurableStore, Error, IdentityChange, IdentityKeyStore, Transaction,
-    backend::{AccountId, Backend},
+    backend::{AccountId, Backend, Kind},
     durable::{
         Turn,
         names::Name,
+        unreadable,
         value::{AccountEntry, OwnIdentity, Value},
     },
     environment::generator,
@@ -84,7 +87,8 @@ impl<B: Backend> Account<B> {
     /// Makes an account, with a new identity and registration id.
     ///
     /// # Errors
-    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports.
+    /// [`Error::AlreadyInitialised`]; otherwise what the storage reports, or `store-corrupt` if the account is on the
+    /// store's list but its identity is lost.
     pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
         let mut rng = generator(store.environment())?;
         let identity = IdentityKeyPair::generate(&mut rng);
@@ -275,6 +279,10 @@ impl<B: Backend> Account<B> {
             Ok(()) => return Err(Error::AlreadyInitialised(self.address.clone())),
             Err(Error::NotInitialised(_)) => {}
             Err(error) => return Err(error),
+        }
+        if tx.get(operation, entry, |value| value.is_some()).await? {
+            // It was made, and its identity is lost: another one must not silently take its place.
+            return Err(unreadable(operation, Kind::Account).into());
         }
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),

@@ -106,7 +106,7 @@ impl<B: Backend> DurableStore<B> {
     /// As for [`open`](Self::open), and [`Error::NoRandomness`].
     pub async fn open_in(backend: B, environment: impl Environment) -> Result<Self, Error> {
         let header = header::read_or_create(&backend, &environment).await?;
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(Inner {
                 backend,
                 environment: Arc::new(environment),
@@ -115,7 +115,9 @@ impl<B: Backend> DurableStore<B> {
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
             }),
-        })
+        };
+        store.check_header().await?;
+        Ok(store)
     }
 
     /// Begins an operation of the account `local`. Nothing is read yet.
@@ -310,6 +312,23 @@ impl<B: Backend> DurableStore<B> {
     pub(crate) fn header(&self) -> Arc<Header> {
         let header = self.inner.header.read();
         Arc::clone(&header.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes sure that the header is the one that the accounts were listed under. Under another one nothing would
+    /// be found, and everything be made anew.
+    async fn check_header(&self) -> Result<(), Error> {
+        let Some((found_at, record)) = header::first_account(self.backend()).await? else {
+            return Ok(());
+        };
+        let entry = frame::split(&record.bytes)
+            .and_then(|(_, payload)| AccountEntry::decode(payload))
+            .ok_or_else(|| unreadable("open", Kind::Directory))?;
+        let key = self.key(&AccountId::STORE, Name::AccountEntry(&entry.address));
+        if key.key() == found_at {
+            Ok(())
+        } else {
+            Err(header::corrupt("the header is not the one of the accounts").into())
+        }
     }
 
     /// Looks whether the header is what made a commit fail.

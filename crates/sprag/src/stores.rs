@@ -9,6 +9,8 @@
 //! | start a session from a bundle | yes | yes | | | | |
 //! | decrypt a pre-key message | yes | yes | yes | yes | yes | |
 //! | group messaging: distribute, take and renew sender keys, encrypt, decrypt | | | | | | yes |
+//! | seal a message that is encrypted already, open a sealed one | | yes | | | | |
+//! | seal one for many | yes | yes | | | | |
 //!
 //! What every implementation must hold:
 //!

@@ -6,7 +6,12 @@ use std::sync::Arc;
 use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InMemorySessionStore,
     KyberPreKeyKind, KyberPreKeyStore, PreKeyBundle, PreKeyStore, ProtocolAddress, ProtocolError,
-    SessionStore, SignedPreKeyStore, backend::MemoryBackend, protocol::identity::IdentityKeyPair,
+    SessionStore, SignedPreKeyStore, Timestamp,
+    backend::MemoryBackend,
+    protocol::{
+        identity::IdentityKeyPair,
+        message::{DecryptionErrorMessage, PlaintextContent},
+    },
 };
 use sprag_testkit::stores::{FaultyStores, Peer, StoreFault, StoreSet};
 
@@ -418,6 +423,17 @@ async fn a_missing_pre_key_is_named() {
         "invalid-signed-pre-key-id"
     );
     assert_eq!(pair.session_bytes().await, None);
+}
+
+/// Messages to groups and those in the clear are refused before a store is asked.
+#[tokio::test]
+async fn messages_of_other_kinds_are_no_messages_between_two() {
+    let pair = Pair::talking().await;
+    let time = Timestamp::from_millis(1);
+    let request = DecryptionErrorMessage::for_original(b"", 7, time, 1).unwrap();
+    let message = CiphertextMessage::from(PlaintextContent::from(&request));
+    assert_eq!(code(pair.bob_reads(&message).await), "invalid-argument");
+    assert!(pair.faults.take_log().is_empty());
 }
 
 /// Addresses that are service ids are bound to the first message.

@@ -1,5 +1,7 @@
 //! Accounts over SQLite, each in a file of its own, opened anew again and again.
 
+mod groups;
+
 use std::{
     io,
     path::Path,

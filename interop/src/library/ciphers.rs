@@ -1,5 +1,7 @@
 //! The ciphers over six stores of one's own: here the library's stores in memory.
 
+mod groups;
+
 use sprag::IdentityKeyStore as _;
 use sprag::{
     InMemoryIdentityKeyStore, InMemoryKyberPreKeyStore, InMemoryPreKeyStore, InMemorySessionStore,

@@ -1,5 +1,5 @@
-//! Operations that break at every call of the backend: it fails, before or after its effect, or the future is
-//! dropped there, as by a crash or a timeout.
+//! Operations that break at every call of the backend: it fails, before or after its effect, a commit conflicts or ends
+//! unknown, or the future is dropped there, as by a crash or a timeout.
 
 use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll};
 
@@ -11,12 +11,17 @@ use super::sample::{
     AnyBackend, Pair, Party, address, code, party_over, read, send, sound, start, store, talk,
     try_receive,
 };
-use crate::backend::{Fault, FaultyBackend, Fixture};
+use crate::backend::{Call, Fault, FaultyBackend, Fixture};
 
 /// Where and how an operation breaks.
+#[derive(Clone)]
 pub(super) struct Break {
     nth: u64,
     fault: Fault,
+    /// Calls of which sort are counted; `None` for all.
+    calls: Option<Call>,
+    /// Nobody can tell what became of a commit that ended unknown.
+    for_good: bool,
 }
 
 /// What became of an operation that was to break.
@@ -35,9 +40,18 @@ impl Break {
         operation: impl Future<Output = Result<T, Error>>,
     ) -> Broken<T> {
         let hangs = matches!(self.fault, Fault::HangBefore | Fault::HangAfter);
-        let calls = || backend.log().len() as u64;
+        let calls = || match self.calls {
+            Some(call) => backend.calls(call),
+            None => backend.log().len() as u64,
+        };
         let place = calls() + self.nth;
-        backend.inject_any(self.nth, self.fault.clone());
+        match self.calls {
+            Some(call) => backend.inject(call, self.nth, self.fault.clone()),
+            None => backend.inject_any(self.nth, self.fault.clone()),
+        }
+        if self.for_good {
+            backend.inject(Call::Committed, 1, Fault::FailBefore(injected()));
+        }
         let outcome = {
             let mut operation = pin!(operation);
             let poll = poll_fn(|context| match operation.as_mut().poll(context) {
@@ -56,25 +70,45 @@ impl Break {
 /// Goes through all breaks of an operation. `attempt` runs it once, between the accounts of this number, and
 /// checks what is left; it answers whether the break was reached.
 pub(super) async fn everywhere(attempt: impl AsyncFn(usize, Break) -> bool) {
-    let error = || BackendError::Io {
-        detail: "injected".into(),
-    };
-    let faults = [
-        Fault::FailBefore(error()),
-        Fault::FailAfter(error()),
-        Fault::HangBefore,
-        Fault::HangAfter,
-    ];
     let mut number = 0;
-    for fault in faults {
+    for breaks in sorts_of_breaks() {
         for nth in 1.. {
             number += 1;
-            let fault = fault.clone();
-            if !attempt(number, Break { nth, fault }).await {
-                assert!(nth > 1, "the operation made no call at all");
+            let breaks = breaks.clone();
+            if !attempt(number, Break { nth, ..breaks }).await {
+                assert!(nth > 1, "the operation made no such call");
                 break;
             }
         }
+    }
+}
+
+fn sorts_of_breaks() -> Vec<Break> {
+    let sort = |calls, for_good| {
+        move |fault| Break {
+            nth: 1,
+            fault,
+            calls,
+            for_good,
+        }
+    };
+    let anywhere = [
+        Fault::FailBefore(injected()),
+        Fault::FailAfter(injected()),
+        Fault::HangBefore,
+        Fault::HangAfter,
+    ];
+    let in_commits = [Fault::UnknownApplied, Fault::UnknownLost, Fault::Conflict];
+    let for_good = [Fault::UnknownApplied, Fault::UnknownLost];
+    let mut sorts: Vec<_> = anywhere.map(sort(None, false)).into();
+    sorts.extend(in_commits.map(sort(Some(Call::Commit), false)));
+    sorts.extend(for_good.map(sort(Some(Call::Commit), true)));
+    sorts
+}
+
+fn injected() -> BackendError {
+    BackendError::Io {
+        detail: "injected".into(),
     }
 }
 
@@ -281,6 +315,43 @@ pub async fn an_acknowledgement_that_breaks_can_be_repeated(fixture: Fixture) {
         assert_eq!(sound(bob.inbox_pending().await, "listing"), []);
         let again = try_receive(&bob, &alice, &envelope).await;
         assert_eq!(code(again), "duplicate-message");
+        broken.reached
+    })
+    .await;
+}
+
+/// The same of the outbox.
+pub async fn a_hand_over_that_breaks_can_be_repeated(fixture: Fixture) {
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let envelope = send(&bob, &alice, b"once").await;
+        let broken = breaks.run(&faults, bob.sent(envelope.id)).await;
+        let acknowledged = matches!(broken.outcome, Some(Ok(true)));
+        let again = sound(bob.sent(envelope.id).await, "acknowledging again");
+        assert!(!(acknowledged && again));
+        assert_eq!(sound(bob.outbox_pending().await, "listing"), []);
+        read(&alice, &bob, &envelope, b"once").await;
+        broken.reached
+    })
+    .await;
+}
+
+/// The identity is the one before or the approved one, and can be approved again.
+pub async fn an_approval_that_breaks_can_be_repeated(fixture: Fixture) {
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let before = sound(alice.identity_key().await, "her identity");
+        let approved = sound(bob.identity_key().await, "another identity");
+        let approval = bob.approve_identity(alice.address(), &approved);
+        let broken = breaks.run(&faults, approval).await;
+        // A cancelled commit may come late, but not after another one.
+        sound(bob.bundle().await, "making a bundle");
+        let known = sound(bob.identity(alice.address()).await, "looking");
+        let done = matches!(broken.outcome, Some(Ok(_)));
+        assert!(known == Some(approved) || !done && known == Some(before));
+        let again = bob.approve_identity(alice.address(), &before).await;
+        sound(again, "approving the one before");
+        talk(&bob, &alice).await;
         broken.reached
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sprag::SessionStore;
+use sprag::{EnvelopeType, SessionStore};
 
 use super::sample::{code, party, party_over, read, send, sound, start, store, talk, try_receive};
 use crate::backend::Fixture;
@@ -116,6 +116,26 @@ pub async fn a_handle_notices_what_another_one_did(fixture: Fixture) {
     sound(transaction.commit().await, "deleting the session");
     let refused = alice.send(bob.address(), b"").await;
     assert_eq!(code(refused), "no-session");
+}
+
+/// A session that was deleted and made again is another one, also for a handle that still has the old one in mind: it
+/// must not put that in its place.
+pub async fn a_session_made_anew_is_not_taken_for_the_old_one(fixture: Fixture) {
+    let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
+    let twin = party_over(store(fixture.second().await).await, "alice").await;
+    start(&alice, &bob).await;
+    talk(&alice, &bob).await;
+    for _ in 0..3 {
+        let transaction = twin.store().begin(twin.address());
+        let deleted = transaction.delete_session(bob.address()).await;
+        sound(deleted.map_err(Into::into), "deleting the session");
+        sound(transaction.commit().await, "deleting the session");
+        start(&twin, &bob).await;
+        let first = send(&alice, &bob, b"in the new one").await;
+        assert_eq!(first.message_type, EnvelopeType::PreKey);
+        read(&bob, &alice, &first, b"in the new one").await;
+        talk(&alice, &bob).await;
+    }
 }
 
 /// Conversations that have nothing to do with each other do not stop each other.

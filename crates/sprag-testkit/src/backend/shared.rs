@@ -41,6 +41,27 @@ pub async fn conflicts_are_found_across_handles(fixture: Fixture) {
     assert_eq!(bytes_at(left, key).await.as_deref(), Some(&b"2"[..]));
 }
 
+/// What one handle read is stale once the other has deleted it and made it again, with the same bytes.
+pub async fn a_recreated_record_is_not_the_old_one_across_handles(fixture: Fixture) {
+    let (left, right) = (fixture.backend(), &fixture.second().await);
+    let key = session(b"one");
+    let stale = put(left, key, b"same bytes").await;
+    assert_eq!(
+        commit(right, batch().delete(key)).await,
+        CommitOutcome::Committed
+    );
+    put(right, key, b"same bytes").await;
+    for change in [
+        batch().expect(key, Some(stale)),
+        batch().expect(key, None),
+        batch()
+            .expect(key, Some(stale))
+            .put(key, version(), &b"3"[..]),
+    ] {
+        assert_eq!(commit(left, change).await, CommitOutcome::Conflict);
+    }
+}
+
 /// Tasks on both handles add to one counter, and every addition counts.
 pub async fn increments_through_two_handles_lose_nothing(fixture: Fixture) {
     let key = session(b"counter");

@@ -13,10 +13,10 @@ use super::case::{Fields, sheet_name};
 /// The value of `result`, with what we found in its place; `None` if both failed alike.
 ///
 /// An error must be of the recorded kind, not have the recorded words.
-pub(super) fn same_result<'a, T: Debug>(
-    result: &'a Value,
+pub(super) fn same_result<T: Debug>(
+    result: &Value,
     found: Result<T, ProtocolError>,
-) -> Result<Option<(T, &'a Value)>, String> {
+) -> Result<Option<(T, &Value)>, String> {
     let name = found.as_ref().err().map(sheet_name);
     same_kind(result, name, found.map_err(|error| error.to_string()))
 }

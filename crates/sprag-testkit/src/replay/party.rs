@@ -12,8 +12,8 @@ use rand_core::CryptoRng;
 use serde_json::Value;
 use sprag::{
     Direction, Error, IdentityChange, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
-    KyberPreKeyUse, PreKeyStore, PreKeyStores, SessionBuilder, SessionCipher, SessionStore,
-    SignedPreKeyStore, StoreError,
+    KyberPreKeyUse, PreKeyStore, PreKeyStores, SealedSessionCipher, SealedTrust, SessionBuilder,
+    SessionCipher, SessionStore, SignedPreKeyStore, StoreError, Unsealed,
 };
 use sprag_core::{
     ProtocolError,
@@ -137,6 +137,29 @@ impl Party {
             PreKeyStores::all_in(stores),
             rng,
         )))
+    }
+
+    /// The cipher for what is sealed.
+    pub(super) fn sealed(&self) -> SealedSessionCipher<'_> {
+        SealedSessionCipher::new(&self.stores, &self.stores, &self.address)
+    }
+
+    pub(super) fn unseal<R: CryptoRng + Send>(
+        &self,
+        sealed: &[u8],
+        trust: SealedTrust<'_>,
+        now: Timestamp,
+        rng: &mut R,
+    ) -> Result<Unsealed, ProtocolError> {
+        let pre_keys = PreKeyStores::all_in(&self.stores);
+        protocol(ready(
+            self.sealed().decrypt(sealed, trust, pre_keys, now, rng),
+        ))
+    }
+
+    /// All calls so far, in their order.
+    pub(super) fn calls(&mut self) -> Vec<String> {
+        self.stores.data().calls.clone()
     }
 
     /// The stored record, empty if there is none.

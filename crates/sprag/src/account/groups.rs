@@ -188,7 +188,7 @@ impl<B: Backend> Account<B> {
     }
 
     /// Waits for our turn with the key of `sender`.
-    async fn group_turn(&self, sender: &ProtocolAddress, group: Uuid) -> Turn<'_> {
+    pub(super) async fn group_turn(&self, sender: &ProtocolAddress, group: Uuid) -> Turn<'_> {
         let name = Name::SenderKey(sender, group);
         self.store.turn(&self.id, name).await
     }

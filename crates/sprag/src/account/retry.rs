@@ -1,7 +1,8 @@
 //! What to do when a peer could not decrypt a message. Source: sheet 08 section 4.
 //!
-//! The peer says so in a [`DecryptionErrorMessage`], which proves nothing about who made it. All that it can bring
-//! about here is a look at the session, and then, if the application agrees, a new session and the same message again.
+//! The peer says so in a [`DecryptionErrorMessage`], which by itself proves nothing about who made it. All that it can
+//! bring about here is a look at the session, and then, if the application agrees, a new session and the same message
+//! again.
 
 use sprag_core::{address::ProtocolAddress, message::DecryptionErrorMessage};
 
@@ -14,8 +15,8 @@ use crate::{Error, SessionStore, backend::Backend};
 pub enum RetryAssessment {
     /// Another device of ours sent the message. Do nothing.
     OtherDevice,
-    /// It was a message to a group. Send the peer the distribution message of our sender key again, and then the
-    /// message.
+    /// It was a message to a group. [Give](Account::group_distribute) the peer our sender key again, and send it the
+    /// message in a session.
     SenderKey,
     /// It was sent with the ratchet key that we still send with, so the peer cannot follow the session. Put it
     /// [aside](Account::archive_session), start one from a fresh bundle, and send the message again in that.
@@ -31,8 +32,8 @@ impl<B: Backend> Account<B> {
     /// [timestamp](DecryptionErrorMessage::timestamp) which message to send again: under another
     /// [key](crate::Outgoing::key), if it has one, because the one before stands for the envelope that failed.
     ///
-    /// Anybody who can send in the requester's name can make us renew a session, over and over. Limit how often you do
-    /// that for one peer.
+    /// Whoever can send in the requester's name can make us renew a session, over and over. Limit how often you do
+    /// that for one peer, or take requests only out of [sealed messages](Self::open_sealed), whose sender is proven.
     ///
     /// # Errors
     /// `invalid-session`: the session is damaged; start a new one. Otherwise what the storage reports.

@@ -8,8 +8,8 @@ use super::{frame, names::Names};
 use crate::{
     Error,
     backend::{
-        AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, RecordKey,
-        Version,
+        AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, Record,
+        RecordKey, Version,
     },
     environment::{Environment, generator},
 };
@@ -64,6 +64,11 @@ pub(super) async fn read_or_create(
         if let Some(header) = read(backend).await? {
             return Ok(header);
         }
+        if first_account(backend).await?.is_some() {
+            // Unless somebody has made it just now.
+            let header = read(backend).await?;
+            return header.ok_or_else(|| corrupt("the header is gone").into());
+        }
         let batch = new_store(environment)?;
         let operation = batch.operation;
         if backend.commit(batch).await? == CommitOutcome::Unknown {
@@ -71,6 +76,14 @@ pub(super) async fn read_or_create(
             resolved.map_err(Error::OutcomeUnknown)?;
         }
     }
+}
+
+/// Where the first entry of the store's list of accounts lies, and the entry.
+pub(super) async fn first_account(
+    backend: &impl Backend,
+) -> Result<Option<(Vec<u8>, Record)>, BackendError> {
+    let first = backend.scan(&AccountId::STORE, Kind::Directory, None, 1);
+    Ok(first.await?.into_iter().next())
 }
 
 pub(super) async fn read(backend: &impl Backend) -> Result<Option<Header>, Error> {

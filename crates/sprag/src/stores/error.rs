@@ -86,6 +86,12 @@ impl StoreError {
         self.operation
     }
 
+    /// What the protocol says of it, if it is an error that the protocol knows, such as a
+    /// [missing session](Self::session_missing).
+    pub(crate) fn as_protocol(&self) -> Option<&ProtocolError> {
+        self.source.downcast_ref()
+    }
+
     /// What the backend of a durable store said, if the error is one of its.
     pub fn as_backend(&self) -> Option<&BackendError> {
         self.source.downcast_ref()

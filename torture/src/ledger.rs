@@ -1,0 +1,143 @@
+//! What the application knew at a moment: every promise that the account had made to it by then.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sprag::protocol::identity::IdentityKey;
+use sprag::{Envelope, InboxId, OutboxId, PreKeyBundle};
+
+/// How many peers there are.
+pub const PEERS: usize = 2;
+
+/// Something that the application got to know, or set out to do.
+#[derive(Debug, Clone)]
+pub enum Mark {
+    /// The account was made.
+    Created(IdentityKey),
+    /// A session with this peer was started.
+    Started(usize),
+    /// A bundle was handed out.
+    Bundle(Box<PreKeyBundle>),
+    /// This text is about to be sent.
+    Sending(String),
+    /// After a failure it was found that this text was not sent.
+    NotSent(String),
+    /// An envelope was returned, or found in the outbox.
+    Released(usize, Envelope),
+    /// The peer read it.
+    Read(OutboxId, String),
+    /// An envelope is about to be acknowledged.
+    Acknowledging(OutboxId),
+    /// It is.
+    Acknowledged(OutboxId),
+    /// An envelope of this peer is about to be received.
+    Handing(usize, Envelope, String),
+    /// The plaintext of the letter of this number was returned.
+    Delivered(usize, InboxId),
+    /// A plaintext is about to be acknowledged.
+    Finishing(InboxId),
+    /// It is.
+    Finished(InboxId),
+    /// The life of this peer has come so far.
+    Peer(usize, usize),
+}
+
+/// All marks up to a moment, added up.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// The account's identity, if it was made.
+    pub created: Option<IdentityKey>,
+    /// Whether there is a session with each peer.
+    pub started: [bool; PEERS],
+    /// The last bundle that was handed out.
+    pub bundle: Option<Box<PreKeyBundle>>,
+    /// What became of the texts that were to be sent.
+    pub texts: HashMap<String, Text>,
+    /// Every envelope that the application has seen, and whose it is.
+    pub released: BTreeMap<OutboxId, (usize, Envelope)>,
+    /// Those that its peer has read.
+    pub read: HashSet<OutboxId>,
+    /// Those that may have left the outbox, and those that have.
+    pub acknowledging: HashSet<OutboxId>,
+    /// See there.
+    pub acknowledged: HashSet<OutboxId>,
+    /// What came from the peers.
+    pub letters: Vec<Letter>,
+    /// How far each peer's life has come.
+    pub moments: [usize; PEERS],
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// It may have been encrypted or not.
+    Open,
+    /// It was not encrypted; this must not change.
+    NotSent,
+    /// Its peer has read it.
+    Read,
+}
+
+/// A message of a peer to the account.
+#[derive(Debug)]
+pub struct Letter {
+    /// Which peer.
+    pub peer: usize,
+    /// What travelled.
+    pub envelope: Envelope,
+    /// What it says.
+    pub text: String,
+    /// Its id, once it was delivered.
+    pub id: Option<InboxId>,
+    /// Whether it may have left the inbox.
+    pub finishing: bool,
+    /// Whether it has.
+    pub finished: bool,
+}
+
+impl Ledger {
+    /// What was known after these marks.
+    pub fn of(marks: &[Mark]) -> Self {
+        let mut ledger = Self::default();
+        for mark in marks {
+            ledger.add(mark.clone());
+        }
+        ledger
+    }
+
+    fn add(&mut self, mark: Mark) {
+        match mark {
+            Mark::Created(identity) => self.created = Some(identity),
+            Mark::Started(peer) => self.started[peer] = true,
+            Mark::Bundle(bundle) => self.bundle = Some(bundle),
+            Mark::Sending(text) => drop(self.texts.insert(text, Text::Open)),
+            Mark::NotSent(text) => drop(self.texts.insert(text, Text::NotSent)),
+            Mark::Released(peer, envelope) => {
+                self.released.insert(envelope.id, (peer, envelope));
+            }
+            Mark::Read(id, text) => {
+                self.read.insert(id);
+                self.texts.insert(text, Text::Read);
+            }
+            Mark::Acknowledging(id) => drop(self.acknowledging.insert(id)),
+            Mark::Acknowledged(id) => drop(self.acknowledged.insert(id)),
+            Mark::Handing(peer, envelope, text) => self.letters.push(Letter {
+                peer,
+                envelope,
+                text,
+                id: None,
+                finishing: false,
+                finished: false,
+            }),
+            Mark::Delivered(letter, id) => self.letters[letter].id = Some(id),
+            Mark::Finishing(id) => self.letter(id).finishing = true,
+            Mark::Finished(id) => self.letter(id).finished = true,
+            Mark::Peer(peer, moment) => self.moments[peer] = moment,
+        }
+    }
+
+    fn letter(&mut self, id: InboxId) -> &mut Letter {
+        let mut letters = self.letters.iter_mut();
+        let letter = letters.find(|letter| letter.id == Some(id));
+        letter.expect("delivered before it is acknowledged")
+    }
+}

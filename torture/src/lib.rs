@@ -1,0 +1,29 @@
+//! Proof by destruction of the durable store: it is broken in every way that we can think of, and then asked
+//! whether anything is missing.
+//!
+//! | module | about |
+//! |---|---|
+//! | [`vfs`] | a file system for SQLite that writes down what happens, and fails on demand |
+//! | [`disk`] | what a power cut may leave of it |
+//! | [`story`] | a run of an account's life that is written down, and goes on through failures |
+//! | [`ledger`] | what the application knew at each moment of it |
+//! | [`recovery`] | whether what was left keeps every promise that was made |
+//! | [`examination`] | all images of a story, checked |
+//! | [`peer`] | whom the account talks to, at any moment of the story |
+//! | [`counting`] | a backend that counts its conflicts |
+//! | [`yielding`] | a backend that can be cancelled everywhere |
+//! | [`pace`] | how long and from which seed |
+//!
+//! The tests are in `tests/`; how to run them for long, and what they prove, says `docs/torture.md`. Everything here breaks
+//! things and nothing is meant to be used, so whatever goes wrong panics.
+
+pub mod counting;
+pub mod disk;
+pub mod examination;
+pub mod ledger;
+pub mod pace;
+pub mod peer;
+pub mod recovery;
+pub mod story;
+pub mod vfs;
+pub mod yielding;

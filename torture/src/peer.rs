@@ -1,0 +1,112 @@
+//! Whom the account talks to: an account in memory that can be had again as it was at any moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sprag::backend::{
+    AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
+    MemoryBackend, OperationId, Record, RecordKey,
+};
+use sprag::{Account, DurableStore, ProtocolAddress};
+
+/// A backend in memory that remembers its commits.
+#[derive(Clone, Default)]
+pub struct Remembering {
+    inner: MemoryBackend,
+    commits: Arc<Mutex<Vec<Batch>>>,
+}
+
+/// An account over it.
+pub struct Peer {
+    /// The account.
+    pub account: Account<Remembering>,
+    backend: Remembering,
+}
+
+impl Peer {
+    /// A new account.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub async fn new(name: &str) -> Self {
+        let backend = Remembering::default();
+        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let account = Account::create(store, address(name)).await.unwrap();
+        Self { account, backend }
+    }
+
+    /// How far its life has come.
+    pub fn moment(&self) -> usize {
+        self.backend.commits().len()
+    }
+
+    /// The account as it was at that moment, apart from this one.
+    ///
+    /// # Panics
+    /// If the moment was before the account was made.
+    pub async fn at(&self, moment: usize) -> Account<MemoryBackend> {
+        let copy = MemoryBackend::new();
+        let commits = self.backend.commits()[..moment].to_vec();
+        for batch in commits {
+            assert_eq!(copy.commit(batch).await, Ok(CommitOutcome::Committed));
+        }
+        let store = DurableStore::open(copy).await.unwrap();
+        let address = self.account.address().clone();
+        Account::open(store, address).await.unwrap()
+    }
+}
+
+/// An address.
+///
+/// # Panics
+/// Never.
+pub fn address(name: &str) -> ProtocolAddress {
+    ProtocolAddress::new(name, 1).expect("1 is a device id")
+}
+
+impl Remembering {
+    fn commits(&self) -> std::sync::MutexGuard<'_, Vec<Batch>> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Backend for Remembering {
+    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
+        self.inner.read(keys).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        let outcome = self.inner.commit(batch.clone()).await;
+        if outcome == Ok(CommitOutcome::Committed) {
+            self.commits().push(batch);
+        }
+        outcome
+    }
+
+    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
+        self.inner.committed(operation).await
+    }
+
+    async fn scan(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        self.inner.scan(account, kind, after, limit).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+        self.inner.checkpoint().await
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.inner.close().await
+    }
+}

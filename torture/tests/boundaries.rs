@@ -1,0 +1,373 @@
+//! Many operations in random order, in which calls of the storage fail, end unknown, conflict or hang, and futures
+//! are dropped at any await. Checked against what a transport and three honest applications know: at the end every
+//! text is delivered exactly once, and no message key was used twice.
+//!
+//! What each single break leaves behind is looked at by the contracts of `sprag-testkit`
+//! (`account_suite!`), in order and for every backend.
+#![allow(missing_docs)]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use sprag::backend::{BackendError, MemoryBackend};
+use sprag::{
+    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, Error, OutboxId,
+    Recipient,
+};
+use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_torture::pace::{generator, say, seeds};
+use sprag_torture::peer::address;
+use sprag_torture::story::Seeded;
+use sprag_torture::yielding::Yielding;
+
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+const STEPS: usize = 400;
+
+/// After so many messages that were released later, an envelope has been late for long enough.
+const LATE: usize = 20;
+
+type Storage = FaultyBackend<Yielding<MemoryBackend>>;
+
+#[test]
+fn every_text_is_delivered_once_and_no_key_used_twice() {
+    for seed in seeds() {
+        let world = run(World::run(seed));
+        let (broken, cancelled) = (world.broken, world.cancelled);
+        say(&format!(
+            "seed {seed}: {} texts, {broken} errors, {cancelled} futures dropped",
+            world.texts.len()
+        ));
+        assert!(broken > 20 && cancelled > 20, "nothing was tried");
+    }
+}
+
+/// Every operation is dropped at each of its awaits in turn, and what is done after that ends well.
+#[test]
+fn futures_may_be_dropped_at_every_await() {
+    let mut polls = 1;
+    while run(World::dropped_after(polls)) {
+        polls += 1;
+    }
+    say(&format!("the longest operation has {} awaits", polls - 1));
+    assert!(polls > 4);
+}
+
+struct Person {
+    account: Account<Storage>,
+    storage: Storage,
+}
+
+struct World {
+    seed: u64,
+    rng: StdRng,
+    people: Vec<Person>,
+    texts: BTreeMap<String, Fate>,
+    /// Ratchet key and counter of every envelope, by recipient, and its bytes.
+    keys: HashMap<(usize, usize, Vec<u8>, u32), Vec<u8>>,
+    /// Envelopes that were released and not acknowledged by their recipient, with the number of each.
+    transport: Vec<(usize, usize, Envelope, usize)>,
+    seen: HashSet<OutboxId>,
+    broken: usize,
+    cancelled: usize,
+    /// Drop every future after so many polls, instead of what happens by chance.
+    polls: Option<usize>,
+}
+
+/// What became of a text.
+#[derive(Default)]
+struct Fate {
+    deliveries: HashSet<sprag::InboxId>,
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let mut people = Vec::new();
+        for (number, name) in NAMES.into_iter().enumerate() {
+            let storage = FaultyBackend::new(Yielding(MemoryBackend::new()));
+            let environment = Seeded::new(seed ^ (number as u64) << 32);
+            let store = DurableStore::open_in(storage.clone(), environment).await;
+            let account = Account::create(store.unwrap(), address(name)).await;
+            people.push(Person {
+                account: account.unwrap(),
+                storage,
+            });
+        }
+        for from in 0..NAMES.len() {
+            for to in (0..NAMES.len()).filter(|to| *to != from) {
+                let bundle = people[to].account.bundle().await.unwrap();
+                let (account, peer) = (&people[from].account, address(NAMES[to]));
+                account.start_session(&peer, &bundle).await.unwrap();
+            }
+        }
+        Self {
+            seed,
+            rng: generator(seed),
+            people,
+            texts: BTreeMap::new(),
+            keys: HashMap::new(),
+            transport: Vec::new(),
+            seen: HashSet::new(),
+            broken: 0,
+            cancelled: 0,
+            polls: None,
+        }
+    }
+
+    async fn run(seed: u64) -> Self {
+        let mut world = Self::new(seed).await;
+        for _ in 0..STEPS {
+            world.step().await;
+        }
+        world.settle().await;
+        world
+    }
+
+    /// One operation of each sort, dropped after so many polls. Answers whether one of them was.
+    async fn dropped_after(polls: usize) -> bool {
+        let mut world = Self::new(polls as u64).await;
+        world.polls = Some(polls);
+        for _ in 0..2 {
+            world.send(0, 1).await;
+            world.deliver(0).await;
+            world.restart(1, 0).await;
+            world.send(1, 0).await;
+            world.deliver(0).await;
+            world.sent(0).await;
+        }
+        world.polls = None;
+        world.settle().await;
+        world.cancelled > 0
+    }
+
+    async fn step(&mut self) {
+        let from = self.rng.random_range(0..NAMES.len());
+        let to = (from + self.rng.random_range(1..NAMES.len())) % NAMES.len();
+        match self.rng.random_range(0..20) {
+            0..8 => self.send(from, to).await,
+            8..16 if !self.transport.is_empty() => {
+                // Late, but not by more turns of the session than the five chains that a recipient keeps.
+                let latest = self.transport.len().min(4);
+                let overdue = self.transport[0].3 + LATE < self.seen.len();
+                let latest = if overdue { 1 } else { latest };
+                let which = self.rng.random_range(0..latest);
+                self.deliver(which).await;
+            }
+            16..18 => self.sent(from).await,
+            18 => self.restart(from, to).await,
+            _ => {}
+        }
+    }
+
+    async fn send(&mut self, from: usize, to: usize) {
+        let text = format!("seed {} text {}", self.seed, self.texts.len());
+        self.texts.insert(text.clone(), Fate::default());
+        for again in std::iter::once(false).chain(std::iter::repeat(true)) {
+            self.plan(from);
+            let polls = self.patience();
+            let peer = address(NAMES[to]);
+            let operation = self.people[from].account.send(&peer, text.as_bytes());
+            let sent = attempt(operation, if again { usize::MAX } else { polls });
+            self.people[from].storage.heal();
+            match sent {
+                Some(Ok(envelope)) => return self.release(from, envelope),
+                other => self.count(other),
+            }
+            // It is in the outbox, or it is not: then again.
+            let waiting = self.people[from].account.outbox_pending().await.unwrap();
+            let new = waiting
+                .into_iter()
+                .find(|waiting| !self.seen.contains(&waiting.id));
+            if let Some(envelope) = new {
+                return self.release(from, envelope);
+            }
+        }
+    }
+
+    /// The envelope gets out: its key is one that was never used.
+    fn release(&mut self, from: usize, envelope: Envelope) {
+        let Recipient::Device(recipient) = &envelope.recipient else {
+            unreachable!("nothing is sent to groups")
+        };
+        let to = NAMES.iter().position(|name| *name == recipient.name());
+        let to = to.unwrap();
+        assert!(self.seen.insert(envelope.id), "seed {}", self.seed);
+        let kind = CiphertextMessageType::from_number(envelope.message_type as u8);
+        let message = CiphertextMessage::deserialize(kind.unwrap(), &envelope.bytes);
+        let (ratchet_key, counter) = match message.unwrap() {
+            CiphertextMessage::PreKey(message) => key_of(message.message()),
+            CiphertextMessage::Signal(message) => key_of(&message),
+            _ => unreachable!("neither"),
+        };
+        let bytes = envelope.bytes.to_vec();
+        let before = self.keys.insert((from, to, ratchet_key, counter), bytes);
+        assert!(
+            before.is_none(),
+            "seed {}: a message key is used twice",
+            self.seed
+        );
+        let number = self.seen.len();
+        self.transport.push((from, to, envelope, number));
+    }
+
+    /// The transport delivers an envelope, and again until it is acknowledged.
+    async fn deliver(&mut self, which: usize) {
+        let (from, to, envelope, _) = self.transport[which].clone();
+        self.plan(to);
+        let polls = self.patience();
+        let account = &self.people[to].account;
+        let sender = address(NAMES[from]);
+        let operation = account.receive(&sender, envelope.message_type, &envelope.bytes);
+        let received = attempt(operation, polls);
+        self.people[to].storage.heal();
+        let delivery = match received {
+            Some(Ok(delivery)) => delivery,
+            Some(Err(error)) if error.code() == "duplicate-message" => {
+                // Acknowledged, and the acknowledgement of that was lost.
+                self.transport.remove(which);
+                return;
+            }
+            other => return self.count(other),
+        };
+        let text = String::from_utf8(delivery.plaintext.to_vec()).unwrap();
+        let fate = self.texts.get_mut(&text).expect("a text that was sent");
+        fate.deliveries.insert(delivery.id);
+        assert_eq!(
+            fate.deliveries.len(),
+            1,
+            "seed {}: {text} comes twice",
+            self.seed
+        );
+        self.plan(to);
+        let polls = self.patience();
+        let done = attempt(self.people[to].account.done(delivery.id), polls);
+        self.people[to].storage.heal();
+        match done {
+            Some(Ok(_)) => drop(self.transport.remove(which)),
+            other => self.count(other),
+        }
+    }
+
+    /// Somebody acknowledges what is in the outbox.
+    async fn sent(&mut self, who: usize) {
+        let waiting = self.people[who].account.outbox_pending().await.unwrap();
+        for envelope in waiting {
+            self.plan(who);
+            let polls = self.patience();
+            let sent = attempt(self.people[who].account.sent(envelope.id), polls);
+            self.people[who].storage.heal();
+            if !matches!(sent, Some(Ok(_))) {
+                self.count(sent);
+            }
+        }
+    }
+
+    async fn restart(&mut self, from: usize, to: usize) {
+        self.plan(to);
+        let polls = self.patience();
+        let bundle = attempt(self.people[to].account.bundle(), polls);
+        self.people[to].storage.heal();
+        let bundle = match bundle {
+            Some(Ok(bundle)) => bundle,
+            other => return self.count(other),
+        };
+        self.plan(from);
+        let polls = self.patience();
+        let peer = address(NAMES[to]);
+        let started = attempt(
+            self.people[from].account.start_session(&peer, &bundle),
+            polls,
+        );
+        self.people[from].storage.heal();
+        if !matches!(started, Some(Ok(()))) {
+            self.count(started);
+        }
+    }
+
+    /// Nothing fails any more, and everything is delivered.
+    async fn settle(&mut self) {
+        self.polls = Some(usize::MAX);
+        while !self.transport.is_empty() {
+            self.deliver(0).await;
+        }
+        for (text, fate) in &self.texts {
+            assert_eq!(fate.deliveries.len(), 1, "{text}");
+        }
+        for who in 0..NAMES.len() {
+            self.sent(who).await;
+            let status = self.people[who].account.status().await.unwrap();
+            assert_eq!((status.outbox, status.inbox), (0, 0));
+        }
+    }
+
+    /// Plans what is to go wrong in the next operation of somebody, if anything.
+    fn plan(&mut self, who: usize) {
+        if self.polls.is_some() || self.rng.random_ratio(1, 3) {
+            return;
+        }
+        let storage = &self.people[who].storage;
+        for _ in 0..self.rng.random_range(0..3) {
+            let error = BackendError::Io {
+                detail: "injected".to_owned(),
+            };
+            let nth = self.rng.random_range(1..4);
+            match self.rng.random_range(0..8) {
+                0 => storage.inject_any(nth, Fault::FailBefore(error)),
+                1 => storage.inject_any(nth, Fault::FailAfter(error)),
+                2 => storage.inject_any(nth, Fault::HangBefore),
+                3 => storage.inject_any(nth, Fault::HangAfter),
+                4 => storage.inject(Call::Commit, 1, Fault::UnknownApplied),
+                5 => storage.inject(Call::Commit, 1, Fault::UnknownLost),
+                6 => storage.inject(Call::Commit, 1, Fault::Conflict),
+                _ => storage.inject(Call::Committed, 1, Fault::FailBefore(error)),
+            }
+        }
+    }
+
+    /// After how many polls the next future is dropped.
+    fn patience(&mut self) -> usize {
+        match self.polls {
+            Some(polls) => polls,
+            None if self.rng.random_ratio(1, 4) => self.rng.random_range(1..12),
+            None => 1000,
+        }
+    }
+
+    fn count<T>(&mut self, outcome: Option<Result<T, Error>>) {
+        match outcome {
+            None => self.cancelled += 1,
+            Some(Err(error)) => {
+                let code = error.code();
+                let expected = ["store-io", "outcome-unknown"].contains(&code);
+                assert!(expected, "seed {}: {error}", self.seed);
+                self.broken += 1;
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+}
+
+fn key_of(message: &sprag::protocol::message::SignalMessage) -> (Vec<u8>, u32) {
+    let key = message.ratchet_key().serialize().to_vec();
+    (key, message.counter())
+}
+
+/// Runs an operation, and drops it after so many polls. All that it waits for wakes it at once, but for calls that
+/// hang.
+fn attempt<T>(operation: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let mut operation = pin!(operation);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..polls.min(100_000) {
+        if let Poll::Ready(value) = operation.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    { runtime }.build().unwrap().block_on(future)
+}
