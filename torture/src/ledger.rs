@@ -27,7 +27,7 @@ pub enum Mark {
     Read(OutboxId, String),
     /// An envelope is about to be acknowledged.
     Acknowledging(OutboxId),
-    /// It is.
+    /// It is, with the next commit.
     Acknowledged(OutboxId),
     /// An envelope of this peer is about to be received.
     Handing(usize, Envelope, String),
@@ -35,10 +35,17 @@ pub enum Mark {
     Delivered(usize, InboxId),
     /// A plaintext is about to be acknowledged.
     Finishing(InboxId),
-    /// It is.
+    /// It is, with the next commit.
     Finished(InboxId),
     /// The life of this peer has come so far.
     Peer(usize, usize),
+}
+
+/// What was acknowledged.
+#[derive(Debug)]
+enum Gone {
+    Envelope(OutboxId),
+    Plaintext(InboxId),
 }
 
 /// All marks up to a moment, added up.
@@ -60,6 +67,10 @@ pub struct Ledger {
     pub acknowledging: HashSet<OutboxId>,
     /// See there.
     pub acknowledged: HashSet<OutboxId>,
+    /// What was acknowledged since the last operation began, and before that. It is durable, and counts, when an
+    /// operation that began later has answered.
+    answered: Vec<Gone>,
+    riding: Vec<Gone>,
     /// What came from the peers.
     pub letters: Vec<Letter>,
     /// How far each peer's life has come.
@@ -105,6 +116,11 @@ impl Ledger {
     }
 
     fn add(&mut self, mark: Mark) {
+        match &mark {
+            Mark::Sending(_) | Mark::Handing(..) => self.riding.append(&mut self.answered),
+            Mark::Released(..) | Mark::Delivered(..) => self.arrive(),
+            _ => {}
+        }
         match mark {
             Mark::Created(identity) => self.created = Some(identity),
             Mark::Started(peer) => self.started[peer] = true,
@@ -119,7 +135,7 @@ impl Ledger {
                 self.texts.insert(text, Text::Read);
             }
             Mark::Acknowledging(id) => drop(self.acknowledging.insert(id)),
-            Mark::Acknowledged(id) => drop(self.acknowledged.insert(id)),
+            Mark::Acknowledged(id) => self.answered.push(Gone::Envelope(id)),
             Mark::Handing(peer, envelope, text) => self.letters.push(Letter {
                 peer,
                 envelope,
@@ -130,8 +146,18 @@ impl Ledger {
             }),
             Mark::Delivered(letter, id) => self.letters[letter].id = Some(id),
             Mark::Finishing(id) => self.letter(id).finishing = true,
-            Mark::Finished(id) => self.letter(id).finished = true,
+            Mark::Finished(id) => self.answered.push(Gone::Plaintext(id)),
             Mark::Peer(peer, moment) => self.moments[peer] = moment,
+        }
+    }
+
+    /// What was acknowledged before an operation began is durable with that.
+    fn arrive(&mut self) {
+        for gone in std::mem::take(&mut self.riding) {
+            match gone {
+                Gone::Envelope(id) => drop(self.acknowledged.insert(id)),
+                Gone::Plaintext(id) => self.letter(id).finished = true,
+            }
         }
     }
 

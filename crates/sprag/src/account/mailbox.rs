@@ -177,7 +177,6 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn sent(&self, id: OutboxId) -> Result<bool, Error> {
-        let _turn = self.store.turn(&self.id, Name::Outbox(id)).await;
         if self.store.delete_soon(&self.id, Name::Outbox(id)).await? {
             return Ok(true);
         }
@@ -233,7 +232,6 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// What the storage reports.
     pub async fn done(&self, id: InboxId) -> Result<bool, Error> {
-        let _turn = self.store.turn(&self.id, Name::Inbox(id)).await;
         if self.store.delete_soon(&self.id, Name::Inbox(id)).await? {
             return Ok(true);
         }
