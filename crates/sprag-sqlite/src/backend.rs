@@ -127,7 +127,7 @@ impl Backend for SqliteBackend {
         let waiting = Waiting::new(&self.shared, &batch.deletes);
         let sent = self.writer.send(Job::Delete(batch.deletes.clone())).await;
         sent.map_err(|_| self.shared.gone())?;
-        waiting.is_the_writers();
+        waiting.hand_over();
         Ok(CommitOutcome::Committed)
     }
 
@@ -268,7 +268,7 @@ impl<'a> Waiting<'a> {
         Self { shared, keys }
     }
 
-    fn is_the_writers(self) {
+    fn hand_over(self) {
         std::mem::forget(self);
     }
 }
