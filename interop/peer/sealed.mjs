@@ -1,17 +1,13 @@
 // Sealed sender: certificates, sealing and opening, and the server's part. As in `party.mjs`, everything is plain JSON.
 
 import {
-  ProtocolAddress,
   PrivateKey,
   PublicKey,
   SenderCertificate,
-  SenderKeyDistributionMessage,
   ServerCertificate,
   ServiceId,
   UnidentifiedSenderMessageContent,
-  groupDecrypt,
   groupEncrypt,
-  processSenderKeyDistributionMessage,
   sealedSenderDecryptMessage,
   sealedSenderDecryptToUsmc,
   sealedSenderEncrypt,
@@ -20,10 +16,9 @@ import {
   signalEncrypt,
 } from '@signalapp/libsignal-client';
 import sent from '@signalapp/libsignal-client/dist/SealedSenderMultiRecipientMessage.js';
-import { toBytes, toText } from './party.mjs';
+import { toAddress, toBytes, toText } from './party.mjs';
 
 const SentMessage = sent.default ?? sent;
-const toAddress = ({ name, device }) => ProtocolAddress.new(name, device);
 const publicKey = (text) => PublicKey.deserialize(toBytes(text));
 const privateKey = (text) => PrivateKey.deserialize(toBytes(text));
 const optionalBytes = (text) => (text ? toBytes(text) : null);
@@ -87,8 +82,8 @@ export const sealedOfParty = {
   },
 
   /** Encrypts for a group and seals in version 2. */
-  async seal_for_many(party, { distributionId, plaintext, recipients, excluded, ...around }) {
-    const message = await groupEncrypt(party.address, distributionId, party.senderKeys, toBytes(plaintext));
+  async seal_for_many(party, { group, plaintext, recipients, excluded, ...around }) {
+    const message = await groupEncrypt(party.address, group, party.senderKeys, toBytes(plaintext));
     return toText(
       await sealedSenderMultiRecipientEncrypt({
         content: contentOf(message, around),
@@ -130,24 +125,5 @@ export const sealedOfParty = {
       sender: { name: result.senderUuid(), device: result.deviceId() },
       e164: result.senderE164(),
     };
-  },
-
-  async make_distribution(party, { distributionId }) {
-    const made = await SenderKeyDistributionMessage.create(party.address, distributionId, party.senderKeys);
-    return toText(made.serialize());
-  },
-
-  async encrypt_for_group(party, { distributionId, plaintext }) {
-    const message = await groupEncrypt(party.address, distributionId, party.senderKeys, toBytes(plaintext));
-    return toText(message.serialize());
-  },
-
-  async take_distribution(party, { sender, body }) {
-    const message = SenderKeyDistributionMessage.deserialize(toBytes(body));
-    await processSenderKeyDistributionMessage(toAddress(sender), message, party.senderKeys);
-  },
-
-  async decrypt_of_group(party, { sender, body }) {
-    return toText(await groupDecrypt(toAddress(sender), party.senderKeys, toBytes(body)));
   },
 };

@@ -166,7 +166,7 @@ fn both_read_what_we_seal_for_many() {
     let certificate = service.certify_ours(&alice);
     // The group message is the client's; we only wrap it.
     let author = Theirs::new(&peer, ALICE, 1, None);
-    let distribution: Blob = author.ask("make_distribution", json!({ "distributionId": GROUP }));
+    let distribution: Blob = author.ask("group_distribute", json!({ "group": GROUP }));
 
     let bob = Theirs::new(&peer, BOB, 1, None);
     let bob_too = Theirs::new(&peer, BOB, 127, Some(&bob.identity_record()));
@@ -174,7 +174,7 @@ fn both_read_what_we_seal_for_many() {
     let ours = Ours::new(DAVE, 2, None);
     for device in [&bob, &bob_too, &carol] {
         alice.start_with(&device.address, &device.bundle());
-        device.take_distribution(&author.address, &distribution);
+        device.group_join(&author.address, &distribution);
     }
     alice.start_with(&ours.address, &ours.bundle());
 
@@ -202,7 +202,7 @@ fn both_read_what_we_seal_for_many() {
         assert_eq!((opened.kind, opened.hint), (7, 1));
         assert_eq!(opened.group_id.as_deref(), Some(&b"group"[..]));
         assert_eq!(opened.contents.0, message);
-        let read = device.decrypt_of_group(&author.address, &opened.contents);
+        let read = device.group_decrypt(&author.address, &opened.contents);
         assert_eq!(read, b"to all");
         let stranger = blob(&cut.for_name(ours.address.name()));
         let refused = device.try_ask::<ContentOpened>("open_sealed", json!({ "body": stranger }));
@@ -221,7 +221,7 @@ fn we_read_what_they_seal_for_many() {
     let service = Service::new(&peer);
     let alice = Theirs::new(&peer, ALICE, 1, None);
     let certificate = service.certify_theirs(&peer, &alice, Some(NUMBER));
-    let distribution: Blob = alice.ask("make_distribution", json!({ "distributionId": GROUP }));
+    let distribution: Blob = alice.ask("group_distribute", json!({ "group": GROUP }));
 
     let bob = Ours::new(BOB, 1, None);
     let bob_too = Ours::new(BOB, 127, Some(bob.identity.clone()));
@@ -231,7 +231,7 @@ fn we_read_what_they_seal_for_many() {
         alice.start_with(&device.address, &device.bundle());
     }
     alice.start_with(&dave.address, &dave.bundle());
-    dave.take_distribution(&alice.address, &distribution);
+    dave.group_join(&alice.address, &distribution);
 
     let recipients = [
         &bob.address,
@@ -254,7 +254,7 @@ fn we_read_what_they_seal_for_many() {
         assert_eq!(sender.unwrap(), alice.address);
         assert_eq!(content.contents(), message);
     }
-    let read = dave.decrypt_of_group(&alice.address, &blob(&message));
+    let read = dave.group_decrypt(&alice.address, &blob(&message));
     assert_eq!(read, b"to all");
     assert!(bob_too.open(&cut.for_name(CAROL)).is_err());
     assert!(carol.open(&cut.for_name(BOB)).is_err());

@@ -14,8 +14,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
 use sprag::{
-    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, EnvelopeType, Error,
-    OutboxId,
+    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, Error, OutboxId,
+    Recipient,
 };
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_torture::pace::{generator, say, seeds};
@@ -188,15 +188,14 @@ impl World {
 
     /// The envelope gets out: its key is one that was never used.
     fn release(&mut self, from: usize, envelope: Envelope) {
-        let names = NAMES.iter();
-        let to = |name: &&str| envelope.recipient == (&address(name)).into();
-        let to = { names }.position(|name| to(&name)).unwrap();
-        assert!(self.seen.insert(envelope.id), "seed {}", self.seed);
-        let message_type = match envelope.message_type {
-            EnvelopeType::PreKey => CiphertextMessageType::PreKey,
-            _ => CiphertextMessageType::Whisper,
+        let Recipient::Device(recipient) = &envelope.recipient else {
+            unreachable!("nothing is sent to groups")
         };
-        let message = CiphertextMessage::deserialize(message_type, &envelope.bytes);
+        let to = NAMES.iter().position(|name| *name == recipient.name());
+        let to = to.unwrap();
+        assert!(self.seen.insert(envelope.id), "seed {}", self.seed);
+        let kind = CiphertextMessageType::from_number(envelope.message_type as u8);
+        let message = CiphertextMessage::deserialize(kind.unwrap(), &envelope.bytes);
         let (ratchet_key, counter) = match message.unwrap() {
             CiphertextMessage::PreKey(message) => key_of(message.message()),
             CiphertextMessage::Signal(message) => key_of(&message),

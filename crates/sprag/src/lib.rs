@@ -105,6 +105,20 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! # Several devices, groups, and hidden senders
+//!
+//! | to | call |
+//! |---|---|
+//! | send once, however often it is tried | [`Outgoing::key`] |
+//! | reach all devices of a name | [`Account::send_to_all`] |
+//! | talk in a group | [`Account::group_distribute`], [`group_join`](Account::group_join), [`group_send`](Account::group_send), [`group_receive`](Account::group_receive) |
+//! | lock out a member that left | [`Account::group_renew`] |
+//! | hide from the server who sends | [`Account::send_sealed`], [`receive_sealed`](Account::receive_sealed), [`group_send_sealed`](Account::group_send_sealed) |
+//! | show two people that nobody stands between them | [`Account::safety_number`] |
+//! | decide when a peer could not decrypt | [`Account::assess_retry`] |
+//!
+//! Each is one commit, with inbox and outbox, like the rest.
+//!
 //! # More than an account does: transactions
 //!
 //! A [`Transaction`] implements the six store traits over a durable store. Whatever an operation reads and
@@ -118,14 +132,17 @@
 //! # async fn example() -> Result<(), sprag::Error> {
 //! # let store = DurableStore::open(MemoryBackend::new()).await?;
 //! # let alice = ProtocolAddress::new("alice", 1)?;
-//! // One message to all devices of a name, in one commit.
+//! // A message to each of those whom there is a session with, all in one commit.
 //! let from = &alice;
+//! let peers = [ProtocolAddress::new("bob", 1)?, ProtocolAddress::new("carol", 1)?];
+//! let peers = &peers;
 //! let step = |transaction: Arc<Transaction<_>>| async move {
 //!     let mut messages = Vec::new();
-//!     for device in transaction.sub_device_sessions("bob").await? {
-//!         let to = ProtocolAddress::new("bob", device.into())?;
-//!         let cipher = SessionCipher::new(&transaction, &transaction, from, &to);
-//!         messages.push(cipher.encrypt(b"hello", transaction.now(), &mut transaction.rng()?).await?);
+//!     for to in peers {
+//!         if transaction.contains_session(to).await? {
+//!             let cipher = SessionCipher::new(&transaction, &transaction, from, to);
+//!             messages.push(cipher.encrypt(b"hello", transaction.now(), &mut transaction.rng()?).await?);
+//!         }
 //!     }
 //!     Ok(messages)
 //! };

@@ -358,7 +358,7 @@ impl<'a> Theirs<'a> {
         let recipients: Vec<_> = recipients.iter().map(|device| plain(device)).collect();
         let excluded: Vec<_> = excluded.iter().map(ToString::to_string).collect();
         let body = json!({
-            "distributionId": super::GROUP,
+            "group": super::GROUP,
             "plaintext": Blob::from(text),
             "recipients": recipients,
             "excluded": excluded,
@@ -384,19 +384,19 @@ impl<'a> Theirs<'a> {
         self.try_ask("unseal", body)
     }
 
-    pub(crate) fn take_distribution(&self, sender: &ProtocolAddress, body: &Blob) {
-        let body = json!({ "sender": plain(sender), "body": body });
-        self.ask::<()>("take_distribution", body);
+    pub(crate) fn group_join(&self, sender: &ProtocolAddress, body: &Blob) {
+        let body = json!({ "sender": plain(sender), "key": body });
+        self.ask::<()>("group_join", body);
     }
 
     pub(crate) fn group_message(&self, text: &[u8]) -> Vec<u8> {
-        let body = json!({ "distributionId": super::GROUP, "plaintext": Blob::from(text) });
-        self.ask::<Blob>("encrypt_for_group", body).0
+        let body = json!({ "group": super::GROUP, "plaintext": Blob::from(text) });
+        self.ask::<Blob>("group_encrypt", body).0
     }
 
-    pub(crate) fn decrypt_of_group(&self, sender: &ProtocolAddress, body: &Blob) -> Vec<u8> {
+    pub(crate) fn group_decrypt(&self, sender: &ProtocolAddress, body: &Blob) -> Vec<u8> {
         let body = json!({ "sender": plain(sender), "body": body });
-        self.ask::<Blob>("decrypt_of_group", body).0
+        self.ask::<Blob>("group_decrypt", body).0
     }
 }
 
