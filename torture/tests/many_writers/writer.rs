@@ -124,6 +124,8 @@ impl Writer {
                 _ => self.over.store(true, Ordering::SeqCst),
             }
         }
+        // The peer has gone, and nobody will answer any more.
+        std::process::exit(1);
     }
 
     async fn send(&self, text: &str) {

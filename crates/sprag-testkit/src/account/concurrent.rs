@@ -2,9 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sprag::{EnvelopeType, SessionStore};
+use sprag::{Envelope, SessionStore, protocol::message::PreKeySignalMessage};
 
-use super::sample::{code, party, party_over, read, send, sound, start, store, talk, try_receive};
+use super::sample::{
+    Party, code, party, party_over, read, send, sound, start, store, talk, try_receive,
+};
 use crate::backend::Fixture;
 
 /// Tasks that send in one conversation at once use different keys: every message is read.
@@ -126,16 +128,31 @@ pub async fn a_session_made_anew_is_not_taken_for_the_old_one(fixture: Fixture) 
     start(&alice, &bob).await;
     talk(&alice, &bob).await;
     for _ in 0..3 {
-        let transaction = twin.store().begin(twin.address());
-        let deleted = transaction.delete_session(bob.address()).await;
-        sound(deleted.map_err(Into::into), "deleting the session");
-        sound(transaction.commit().await, "deleting the session");
+        delete(&twin, &bob).await;
+        start(&alice, &bob).await;
+        // The record is as old as the one that `alice` has in mind, only another.
+        delete(&twin, &bob).await;
         start(&twin, &bob).await;
         let first = send(&alice, &bob, b"in the new one").await;
-        assert_eq!(first.message_type, EnvelopeType::PreKey);
+        let second = send(&twin, &bob, b"in the same").await;
+        assert_eq!(base_key(&first), base_key(&second));
         read(&bob, &alice, &first, b"in the new one").await;
+        read(&bob, &twin, &second, b"in the same").await;
         talk(&alice, &bob).await;
     }
+}
+
+async fn delete(from: &Party, peer: &Party) {
+    let transaction = from.store().begin(from.address());
+    let deleted = transaction.delete_session(peer.address()).await;
+    sound(deleted.map_err(Into::into), "deleting the session");
+    sound(transaction.commit().await, "deleting the session");
+}
+
+/// By which the session of a first message is told from others.
+fn base_key(envelope: &Envelope) -> Vec<u8> {
+    let message = PreKeySignalMessage::deserialize(&envelope.bytes).expect("a first message");
+    message.base_key().serialize().to_vec()
 }
 
 /// Conversations that have nothing to do with each other do not stop each other.
