@@ -37,6 +37,8 @@ pub enum Mark {
     Finishing(InboxId),
     /// It is, with the next commit.
     Finished(InboxId),
+    /// The store was closed. If that failed, or nobody waited for it, what was acknowledged last may be back.
+    Closed(bool),
     /// The life of this peer has come so far.
     Peer(usize, usize),
 }
@@ -68,7 +70,7 @@ pub struct Ledger {
     /// See there.
     pub acknowledged: HashSet<OutboxId>,
     /// What was acknowledged since the last operation began, and before that. It is durable, and counts, when an
-    /// operation that began later has answered.
+    /// operation that began later has answered, or the store was closed.
     answered: Vec<Gone>,
     riding: Vec<Gone>,
     /// What came from the peers.
@@ -119,6 +121,13 @@ impl Ledger {
         match &mark {
             Mark::Sending(_) | Mark::Handing(..) => self.riding.append(&mut self.answered),
             Mark::Released(..) | Mark::Delivered(..) => self.arrive(),
+            Mark::Closed(kept) => {
+                self.riding.append(&mut self.answered);
+                if *kept {
+                    self.arrive();
+                }
+                self.riding.clear();
+            }
             _ => {}
         }
         match mark {
@@ -147,6 +156,7 @@ impl Ledger {
             Mark::Delivered(letter, id) => self.letters[letter].id = Some(id),
             Mark::Finishing(id) => self.letter(id).finishing = true,
             Mark::Finished(id) => self.answered.push(Gone::Plaintext(id)),
+            Mark::Closed(_) => {}
             Mark::Peer(peer, moment) => self.moments[peer] = moment,
         }
     }

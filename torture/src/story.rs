@@ -119,6 +119,7 @@ impl Teller {
             _ => {
                 // Without closing.
                 self.account = None;
+                self.mark(Mark::Closed(false));
                 self.reopen().await;
             }
         }
@@ -146,6 +147,7 @@ impl Teller {
     async fn reopen(&mut self) {
         if let Some(account) = self.account.take() {
             let closed = account.store().close().await;
+            self.mark(Mark::Closed(closed.is_ok()));
             self.tolerate(closed).await;
         }
         loop {
@@ -379,7 +381,8 @@ impl Teller {
         self.folder.heal();
         if let Some(account) = self.account.take() {
             // Whatever it says, it is over.
-            let _ = account.store().close().await;
+            let closed = account.store().close().await;
+            self.mark(Mark::Closed(closed.is_ok()));
             Box::pin(self.reopen()).await;
         }
         None

@@ -430,8 +430,8 @@ impl Writer {
         let emptied = match self.shared.check() {
             Ok(()) if !closing.is_empty() => flushed.and(self.checkpoint().map(|_| ())),
             // Nobody waits, or nothing may be written: SQLite does what it can when the connection
-            // goes.
-            _ => Ok(()),
+            // goes. Deletions that were not durable yet are lost then, and whoever waits hears of it.
+            _ => flushed,
         };
         let closed = self
             .connection

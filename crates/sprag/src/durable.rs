@@ -44,7 +44,10 @@ use self::{
 };
 use crate::{
     Error, StoreError,
-    backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey},
+    backend::{
+        AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, Record,
+        RecordKey,
+    },
     environment::{Environment, System, generator},
 };
 
@@ -267,11 +270,9 @@ impl<B: Backend> DurableStore<B> {
         kind: Kind,
         mut each: impl FnMut(&[u8], Bytes) -> Option<()>,
     ) -> Result<(), Error> {
-        let (backend, limit) = (self.backend(), self.backend().limits().max_scan_page);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = backend.scan(account, kind, after.as_deref(), limit);
-            let page = page.await?;
+            let page = self.page(account, kind, after.as_deref()).await?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
@@ -282,6 +283,29 @@ impl<B: Backend> DurableStore<B> {
                 opened.ok_or_else(|| unreadable("scan", kind))?;
             }
         }
+    }
+
+    /// The next page of a scan, as long as the backend likes. In a damaged file the search may lead back to where it
+    /// was, again and again; so it is made sure that it goes on.
+    async fn page(
+        &self,
+        account: &AccountId,
+        kind: Kind,
+        after: Option<&[u8]>,
+    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+        let limit = self.backend().limits().max_scan_page;
+        let page = self.backend().scan(account, kind, after, limit).await?;
+        let keys = page.iter().map(|(key, _)| key.as_slice());
+        if after
+            .into_iter()
+            .chain(keys)
+            .is_sorted_by(|one, next| one < next)
+        {
+            return Ok(page);
+        }
+        Err(BackendError::Corrupt {
+            detail: format!("the records of kind {} are not in order", kind.name()),
+        })
     }
 
     /// Whether the outbox of `account` was not swept for an hour; then it is swept now.

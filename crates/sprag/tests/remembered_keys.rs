@@ -58,6 +58,9 @@ impl Sender {
         let bundle = bob.bundle().await.unwrap();
         alice.start_session(bob.address(), &bundle).await.unwrap();
         let bob = bob.address().clone();
+        // From here on the session has all the records that it is kept in.
+        let first = alice.send(&bob, b"first").await.unwrap();
+        alice.sent(first.id).await.unwrap();
         Self {
             clock,
             before: backend.len(),

@@ -718,8 +718,8 @@ mod header {
         rewrite(&memory, "garbage".into()).await;
         let error = DurableStore::open(memory.clone()).await.err().unwrap();
         assert_eq!(error.code(), "store-corrupt");
-        // A frame without name, format 2.
-        rewrite(&memory, b"\x00\x00\x00\x08\x02"[..].to_vec().into()).await;
+        // A frame without name, format 3.
+        rewrite(&memory, b"\x00\x00\x00\x08\x03"[..].to_vec().into()).await;
         let error = DurableStore::open(memory).await.err().unwrap();
         assert_eq!(error.code(), "store-too-new");
     }

@@ -297,7 +297,7 @@ impl<B: Backend> Transaction<B> {
                 });
                 let whole = whole.and_then(|()| parts.join(rest));
                 let whole = whole.ok_or_else(damaged)?;
-                let value = Value::decode(name, Bytes::copy_from_slice(&whole));
+                let value = Value::decode(name, Bytes::from_owner(whole));
                 let value = Arc::new(value.ok_or_else(damaged)?);
                 self.slots().entry(key).or_insert(Slot {
                     name: bytes,
@@ -336,12 +336,7 @@ impl<B: Backend> Transaction<B> {
         let failed = |error| StoreError::backend(operation, error);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.store.backend().scan(
-                &self.account,
-                kind,
-                after.as_deref(),
-                self.store.backend().limits().max_scan_page,
-            );
+            let page = self.store.page(&self.account, kind, after.as_deref());
             let page = page.await.map_err(failed)?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
