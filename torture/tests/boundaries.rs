@@ -357,7 +357,9 @@ fn key_of(message: &sprag::protocol::message::SignalMessage) -> (Vec<u8>, u32) {
 /// Runs an operation, and drops it after so many polls. All that it waits for wakes it at once, but for calls that
 /// hang.
 fn attempt<T>(operation: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let mut operation = pin!(operation);
+    // Polled again and again, without a turn for the runtime, it would use up what a task may do in one turn, and
+    // then wait in vain for every lock.
+    let mut operation = pin!(tokio::task::unconstrained(operation));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..polls.min(100_000) {
         if let Poll::Ready(value) = operation.as_mut().poll(&mut context) {
