@@ -48,6 +48,11 @@ impl<B: Backend> Backend for Counting<B> {
         outcome
     }
 
+    /// Part of somebody's commit, or of one that nobody waits for.
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        self.inner.delete_soon(batch).await
+    }
+
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
         self.inner.committed(operation).await
     }

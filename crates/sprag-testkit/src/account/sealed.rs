@@ -237,6 +237,8 @@ pub async fn a_sealed_text_with_a_key_is_sent_once(fixture: Fixture) {
     let open = Outgoing::new(b"open").key(b"18");
     sound(alice.send(bob.address(), open).await, "sending");
     assert!(matches!(seal(open).await, Err(Error::KeyReused)));
+    let again = alice.send(bob.address(), text).await;
+    assert_eq!(code(again), "key-reused");
 }
 
 /// Its sender is told, and learns what was lost in a request that is sealed, too.
@@ -427,4 +429,5 @@ pub async fn a_sealed_group_text_with_a_key_is_sent_once(fixture: Fixture) {
     let open = Outgoing::new(b"open").key(b"18");
     sound(alice.group_send(GROUP, open).await, "sending");
     assert!(matches!(send(open).await, Err(Error::KeyReused)));
+    assert_eq!(code(alice.group_send(GROUP, text).await), "key-reused");
 }

@@ -137,7 +137,7 @@ impl<B: Backend> Account<B> {
             ];
             tx.prefetch("load_sender_key", &names).await?;
             let to = Recipient::Group(distribution_id);
-            if let Some(envelope) = self.posted_before(&tx, id, &to).await? {
+            if let Some(envelope) = self.posted_before(&tx, id, &to, false).await? {
                 return Ok(envelope);
             }
             let message = GroupCipher::new(&tx, &self.address)

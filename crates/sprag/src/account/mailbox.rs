@@ -99,7 +99,7 @@ impl<B: Backend> Account<B> {
         ];
         tx.prefetch("load_session", &names).await?;
         let to = recipient.into();
-        if let Some(envelope) = self.posted_before(tx, id, &to).await? {
+        if let Some(envelope) = self.posted_before(tx, id, &to, false).await? {
             return Ok(envelope);
         }
         let message = SessionCipher::new(tx, tx, &self.address, recipient)

@@ -64,7 +64,7 @@ impl<'a> Outgoing<'a> {
     /// instead of encrypting once more.
     ///
     /// A key belongs to its account. The text is not compared, since nothing of it is kept; the same key for
-    /// another recipient is an error (`key-reused`).
+    /// another recipient, or for the same one once sealed and once not, is an error (`key-reused`).
     #[must_use]
     pub fn key(self, key: &'a [u8]) -> Self {
         Self {
@@ -139,12 +139,14 @@ impl<B: Backend> Account<B> {
 
     /// The envelope that the key of `outgoing` made before, if that is remembered.
     ///
-    /// That there is none is taken for granted at first; the commit finds out.
+    /// That there is none is taken for granted at first; the commit finds out. A key that was used for somebody else,
+    /// or for what is `sealed` now and was not then or the other way round, is refused: one must not pass for the other.
     pub(super) async fn posted_before(
         &self,
         tx: &Transaction<B>,
         id: OutboxId,
         recipient: &Recipient,
+        sealed: bool,
     ) -> Result<Option<Envelope>, Error> {
         let now = tx.now();
         let known = tx.get("load_envelope", Name::Outbox(id), |value| match value {
@@ -153,9 +155,15 @@ impl<B: Backend> Account<B> {
             }
             _ => None,
         });
-        match known.await? {
-            Some(envelope) if envelope.recipient != *recipient => Err(Error::KeyReused),
-            known => Ok(known),
+        let known = known.await?;
+        let same = |envelope: &Envelope| {
+            let was_sealed = envelope.message_type == EnvelopeType::Sealed;
+            envelope.recipient == *recipient && was_sealed == sealed
+        };
+        if known.as_ref().is_none_or(same) {
+            Ok(known)
+        } else {
+            Err(Error::KeyReused)
         }
     }
 

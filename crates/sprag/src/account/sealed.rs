@@ -102,8 +102,8 @@ impl<B: Backend> Account<B> {
             ];
             tx.prefetch("load_session", &names).await?;
             let to = recipient.into();
-            if let Some(envelope) = self.posted_before(&tx, id, &to).await? {
-                return require_sealed(envelope);
+            if let Some(envelope) = self.posted_before(&tx, id, &to, true).await? {
+                return Ok(envelope);
             }
             self.require_ours(&tx, sealing.certificate).await?;
             let sealed = SealedSessionCipher::new(&tx, &tx, &self.address)
@@ -171,8 +171,8 @@ impl<B: Backend> Account<B> {
             ];
             tx.prefetch("load_sender_key", &names).await?;
             let to = Recipient::Group(distribution_id);
-            if let Some(envelope) = self.posted_before(&tx, id, &to).await? {
-                return require_sealed(envelope);
+            if let Some(envelope) = self.posted_before(&tx, id, &to, true).await? {
+                return Ok(envelope);
             }
             self.require_ours(&tx, sealing.certificate).await?;
             let recipients = self.sealed_recipients(recipients).await?;
@@ -353,14 +353,6 @@ impl<B: Backend> Account<B> {
             return Ok(());
         };
         Err(ProtocolError::InvalidArgument(refusal).into())
-    }
-}
-
-/// A key that was used for an open message must not make one that is not sealed pass for one that is.
-fn require_sealed(envelope: Envelope) -> Result<Envelope, Error> {
-    match envelope.message_type {
-        EnvelopeType::Sealed => Ok(envelope),
-        _ => Err(Error::KeyReused),
     }
 }
 
