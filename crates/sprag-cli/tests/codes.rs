@@ -13,6 +13,7 @@ fn every_code_is_documented() {
         "crates/sprag-core/src/error.rs",
         "crates/sprag/src/error.rs",
         "crates/sprag/src/backend/error.rs",
+        "crates/sprag/src/vault/error.rs",
         "crates/sprag-cli/src/error.rs",
     ] {
         let source = fs::read_to_string(root.join(source)).unwrap();
