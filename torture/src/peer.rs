@@ -7,7 +7,7 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
     MemoryBackend, OperationId, Record, RecordKey,
 };
-use sprag::{Account, DurableStore, ProtocolAddress};
+use sprag::{Account, ProtocolAddress, StoreOptions};
 
 /// A backend in memory that remembers its commits.
 #[derive(Clone, Default)]
@@ -30,7 +30,10 @@ impl Peer {
     /// If it cannot be made.
     pub async fn new(name: &str) -> Self {
         let backend = Remembering::default();
-        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let store = StoreOptions::new()
+            .dangerously_open_in_clear_text(backend.clone())
+            .await
+            .unwrap();
         let account = Account::create(store, address(name)).await.unwrap();
         Self { account, backend }
     }
@@ -50,7 +53,10 @@ impl Peer {
         for batch in commits {
             assert_eq!(copy.commit(batch).await, Ok(CommitOutcome::Committed));
         }
-        let store = DurableStore::open(copy).await.unwrap();
+        let store = StoreOptions::new()
+            .dangerously_open_in_clear_text(copy)
+            .await
+            .unwrap();
         let address = self.account.address().clone();
         Account::open(store, address).await.unwrap()
     }

@@ -11,6 +11,7 @@ use sprag::{
         MemoryBackend, OperationId, Record, RecordKey,
     },
 };
+use sprag_testkit::vault;
 
 /// Lets deletions that nobody waits for wait for the next commit. What waits is lost with the handle, as in
 /// a crash.
@@ -81,7 +82,9 @@ impl Backend for Lazy {
 }
 
 async fn accounts(backend: &Lazy) -> (Account<Lazy>, Account<Lazy>) {
-    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let store = DurableStore::open(backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let account = async |name| {
         let address = ProtocolAddress::new(name, 1).unwrap();
         Account::open_or_create(store.clone(), address)

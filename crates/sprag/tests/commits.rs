@@ -11,6 +11,7 @@ use sprag::{
         MemoryBackend, OperationId, Record, RecordKey,
     },
 };
+use sprag_testkit::vault;
 
 /// Notes all calls.
 #[derive(Clone, Default)]
@@ -103,7 +104,9 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let backend = Noting::default();
-        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let store = DurableStore::open(backend.clone(), vault::shared())
+            .await
+            .unwrap();
         let account = async |name| {
             let address = ProtocolAddress::new(name, 1).unwrap();
             Account::create(store.clone(), address).await.unwrap()
@@ -252,7 +255,9 @@ async fn a_message_rewrites_of_many_skipped_keys_only_what_it_must() {
     let late = pair.backend.take().session_bytes;
     assert!(in_order < 3_000 && late < 30_000, "{in_order} {late}");
 
-    let store = DurableStore::open(pair.backend.clone()).await.unwrap();
+    let store = DurableStore::open(pair.backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let bob = pair.bob.address();
     let restarted = Account::open(store.clone(), bob.clone()).await.unwrap();
     for number in [400, 64, 63, 0] {

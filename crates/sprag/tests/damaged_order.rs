@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use async_trait::async_trait;
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, DurableStore, PreKeyStore, ProtocolAddress,
     backend::{
@@ -52,7 +53,7 @@ impl Backend for Circular {
 
 #[tokio::test]
 async fn a_scan_that_does_not_go_on_is_an_error() {
-    let store = DurableStore::open(Circular(MemoryBackend::new())).await;
+    let store = DurableStore::open(Circular(MemoryBackend::new()), MemoryVault::new()).await;
     let store = store.unwrap();
     let alice = ProtocolAddress::new("alice", 1).unwrap();
     let account = Account::create(store.clone(), alice.clone()).await.unwrap();

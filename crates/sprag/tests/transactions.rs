@@ -10,6 +10,7 @@ use std::{
 };
 
 use rand::Rng;
+use sprag::StoreOptions;
 use sprag::{
     Account, DurableStore, Environment, Error, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
     PreKeyStore, ProtocolAddress, ProtocolError, SessionRecord, SessionStore, System, Timestamp,
@@ -24,6 +25,7 @@ use sprag::{
     },
 };
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::vault;
 
 type Faulty = FaultyBackend<MemoryBackend>;
 
@@ -39,11 +41,13 @@ impl Setup {
     async fn new() -> Self {
         let memory = MemoryBackend::new();
         let backend = FaultyBackend::new(memory.clone());
-        let other = DurableStore::open(memory).await.unwrap();
+        let other = DurableStore::open(memory, vault::shared()).await.unwrap();
         let alice = address("alice", 1);
         Account::create(other.clone(), alice.clone()).await.unwrap();
         Self {
-            store: DurableStore::open(backend.clone()).await.unwrap(),
+            store: DurableStore::open(backend.clone(), vault::shared())
+                .await
+                .unwrap(),
             backend,
             other,
             alice,
@@ -87,7 +91,7 @@ impl Setup {
     async fn account_id(&self) -> AccountId {
         let log = Arc::new(Mutex::new(None));
         let spy = Spy(self.backend.inner().clone(), log.clone());
-        let store = DurableStore::open(spy).await.unwrap();
+        let store = DurableStore::open(spy, vault::shared()).await.unwrap();
         let transaction = store.begin(&self.alice);
         transaction.identity_key_pair().await.unwrap();
         let key: Option<RecordKey> = *log.lock().unwrap();
@@ -401,7 +405,7 @@ mod reads {
             let outcome = setup.backend.inner().commit(batch).await.unwrap();
             assert_eq!(outcome, CommitOutcome::Committed);
             let error = setup.begin().load_identity(&bob).await.unwrap_err();
-            assert_eq!(error.code(), "store-corrupt");
+            assert_eq!(error.code(), "store-tampered");
         }
     }
 
@@ -655,10 +659,12 @@ mod run {
             }
         }
         let memory = MemoryBackend::new();
-        let dry = DurableStore::open_in(memory.clone(), Dry).await;
+        let dry = StoreOptions::new().environment(Dry);
+        let dry = dry.open(memory.clone(), vault::shared()).await;
         assert_eq!(dry.err().unwrap().code(), "no-randomness");
         assert!(memory.is_empty());
-        let still = DurableStore::open_in(memory, Still).await.unwrap();
+        let still = StoreOptions::new().environment(Still);
+        let still = still.open(memory, vault::shared()).await.unwrap();
         assert_eq!(still.begin(&address("alice", 1)).now().as_millis(), 5);
     }
 }
@@ -709,19 +715,19 @@ mod header {
         let transaction = setup.begin();
         transaction.load_identity(&address("bob", 1)).await.unwrap();
         let error = transaction.commit().await.unwrap_err();
-        assert_eq!(error.code(), "store-corrupt");
+        assert_eq!(error.code(), "store-tampered");
     }
 
     #[tokio::test]
     async fn that_is_not_readable_is_an_error() {
         let memory = MemoryBackend::new();
-        rewrite(&memory, "garbage".into()).await;
-        let error = DurableStore::open(memory.clone()).await.err().unwrap();
-        assert_eq!(error.code(), "store-corrupt");
-        // A frame without name, format 3.
-        rewrite(&memory, b"\x00\x00\x00\x08\x03"[..].to_vec().into()).await;
-        let error = DurableStore::open(memory).await.err().unwrap();
-        assert_eq!(error.code(), "store-too-new");
+        for garbage in ["", "garbage", "garbage garbage garbage"] {
+            rewrite(&memory, garbage.into()).await;
+            let opened = DurableStore::open(memory.clone(), vault::shared()).await;
+            assert_eq!(opened.err().unwrap().code(), "store-tampered");
+            let opened = StoreOptions::new().dangerously_open_in_clear_text(memory.clone());
+            assert_eq!(opened.await.err().unwrap().code(), "store-corrupt");
+        }
     }
 
     /// Of two that open an empty store at once, one makes it.
@@ -730,10 +736,12 @@ mod header {
         for fault in [Fault::Conflict, Fault::UnknownLost, Fault::UnknownApplied] {
             let backend = FaultyBackend::new(MemoryBackend::new());
             backend.inject(Call::Commit, 1, fault);
-            let store = DurableStore::open(backend.clone()).await.unwrap();
+            let store = DurableStore::open(backend.clone(), vault::shared())
+                .await
+                .unwrap();
             let alice = address("alice", 1);
             Account::create(store, alice.clone()).await.unwrap();
-            let again = DurableStore::open(backend).await.unwrap();
+            let again = DurableStore::open(backend, vault::shared()).await.unwrap();
             assert_eq!(
                 again.accounts().await.unwrap(),
                 std::slice::from_ref(&alice)

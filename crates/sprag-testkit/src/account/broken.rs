@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll};
 
+use crate::vault;
 use sprag::{
     Account, DurableStore, Envelope, Error, Outgoing, ProtocolAddress, backend::BackendError,
 };
@@ -282,7 +283,7 @@ pub async fn a_creation_that_breaks_can_be_repeated(fixture: Fixture) {
         let name = format!("new{number}");
         let faults = FaultyBackend::new(fixture.backend().clone());
         let create = async {
-            let store = DurableStore::open(faults.clone()).await?;
+            let store = DurableStore::open(faults.clone(), vault::shared()).await?;
             Account::create(store, address(&name)).await
         };
         let broken = breaks.run(&faults, create).await;
