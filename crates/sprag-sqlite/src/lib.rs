@@ -53,6 +53,7 @@ mod options;
 mod queue;
 mod reader;
 mod schema;
+mod walk;
 mod writer;
 
 pub use backend::SqliteBackend;

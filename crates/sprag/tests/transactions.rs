@@ -23,7 +23,7 @@ use sprag::{
         pre_key::{KyberPreKeyRecord, PreKeyRecord},
     },
 };
-use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::backend::{Call, Fault, FaultyBackend, PassThrough};
 
 type Faulty = FaultyBackend<MemoryBackend>;
 
@@ -99,36 +99,20 @@ impl Setup {
 struct Spy(MemoryBackend, Arc<Mutex<Option<RecordKey>>>);
 
 #[async_trait::async_trait]
-impl Backend for Spy {
+impl PassThrough for Spy {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.0
+    }
+
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         *self.1.lock().unwrap() = keys.last().copied();
         self.0.read(keys).await
     }
-    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.0.commit(batch).await
-    }
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.0.committed(operation).await
-    }
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.0.scan(account, kind, after, limit).await
-    }
-    fn limits(&self) -> sprag::backend::Limits {
-        self.0.limits()
-    }
-    async fn checkpoint(&self) -> Result<sprag::backend::Checkpoint, BackendError> {
-        self.0.checkpoint().await
-    }
-    async fn close(&self) -> Result<(), BackendError> {
-        self.0.close().await
-    }
 }
+
+sprag_testkit::pass_through!(Spy);
 
 fn address(name: &str, device_id: u32) -> ProtocolAddress {
     ProtocolAddress::new(name, device_id).unwrap()
