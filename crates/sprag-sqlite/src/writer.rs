@@ -393,10 +393,11 @@ impl Writer {
 
     /// Refuses to go on after a checkpoint that failed in a way that leaves the disk in doubt.
     fn distrust<T>(&self, outcome: Result<T, BackendError>) -> Result<T, BackendError> {
-        if let Err(error) = &outcome
-            && leaves_doubt_about_the_disk(error)
-        {
-            self.shared.poison(error);
+        if let Err(error) = &outcome {
+            tracing::debug!(code = error.code(), "a checkpoint failed");
+            if leaves_doubt_about_the_disk(error) {
+                self.shared.poison(error);
+            }
         }
         outcome
     }

@@ -178,3 +178,99 @@ fn checkpoint(connection: &Connection, statement: &'static str) -> Result<Outcom
         outcome => outcome,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        path: std::path::PathBuf,
+        connection: Connection,
+    }
+
+    impl Bench {
+        /// A database whose log is not empty.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.db");
+            let connection = Connection::open(&path).unwrap();
+            Log::watch(&connection);
+            connection
+                .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x);")
+                .unwrap();
+            let _folder = folder;
+            Self {
+                _folder,
+                path,
+                connection,
+            }
+        }
+
+        fn reading(&self) -> Connection {
+            let reader = Connection::open(&self.path).unwrap();
+            reader.execute_batch("BEGIN").unwrap();
+            reader
+                .query_row("SELECT count(*) FROM t", [], |_| Ok(()))
+                .unwrap();
+            reader
+        }
+
+        fn length(&self) -> u64 {
+            let log = self.path.with_extension("db-wal");
+            std::fs::metadata(log).unwrap().len()
+        }
+    }
+
+    #[test]
+    fn the_clock_starts_with_opening_and_with_the_first_commit_after_that() {
+        let bench = Bench::new();
+        let mut log = Log::new(HOUR, Duration::ZERO);
+        let due = log.due();
+        assert!(due.is_some());
+        log.written();
+        assert_eq!(log.due(), due, "the first commit counts, not the last");
+        log.empty_if_due(&bench.connection).unwrap();
+        assert!(bench.length() > 0, "not yet");
+        assert_eq!(log.empty(&bench.connection), Ok(Checkpoint::Complete));
+        assert_eq!((bench.length(), log.due()), (0, None));
+        log.written();
+        assert!(log.due() > due);
+        assert_eq!(Log::new(Duration::MAX, Duration::ZERO).due(), None);
+    }
+
+    /// Somebody who reads an older state is in the way; the pauses grow up to a bound, and start short
+    /// the next time.
+    #[test]
+    fn what_cannot_be_emptied_is_tried_again() {
+        let bench = Bench::new();
+        let mut log = Log::new(Duration::ZERO, Duration::ZERO);
+        let reader = bench.reading();
+        bench
+            .connection
+            .execute_batch("INSERT INTO t VALUES (1)")
+            .unwrap();
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            let before = Instant::now();
+            log.due = Some(before);
+            pauses.push(log.pause);
+            log.empty_if_due(&bench.connection).unwrap();
+            assert!(bench.length() > 0, "the reader needs it");
+            assert!(log.due().unwrap() >= before + pauses[pauses.len() - 1]);
+        }
+        assert!(pauses.is_sorted());
+        assert_eq!((pauses[0], pauses[9]), (FIRST_PAUSE, LONGEST_PAUSE));
+        assert_eq!(log.empty(&bench.connection), Ok(Checkpoint::Busy));
+
+        reader.execute_batch("COMMIT").unwrap();
+        log.due = Some(Instant::now());
+        log.empty_if_due(&bench.connection).unwrap();
+        assert_eq!((bench.length(), log.due()), (0, None));
+        assert_eq!(log.pause, FIRST_PAUSE);
+    }
+}
