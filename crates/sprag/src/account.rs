@@ -108,7 +108,7 @@ impl<B: Backend> Account<B> {
     /// ```
     /// use sprag::{
     ///     Account, DurableStore, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore, ProtocolAddress, SessionRecord,
-    ///     SessionStore, backend::MemoryBackend,
+    ///     SessionStore, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::{identity::{IdentityKey, IdentityKeyPair}, pre_key::KyberPreKeyRecord},
     /// };
     ///

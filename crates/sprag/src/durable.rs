@@ -13,6 +13,7 @@
 //! writers that do not know yet.
 
 mod cache;
+mod epoch;
 pub(crate) mod frame;
 mod generation;
 mod header;
@@ -38,7 +39,7 @@ use bytes::Bytes;
 use sprag_core::{address::ProtocolAddress, time::Timestamp};
 use tracing::{debug, warn};
 
-pub use self::{opening::StoreOptions, transaction::Transaction};
+pub use self::{epoch::EpochChange, opening::StoreOptions, transaction::Transaction};
 pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{
@@ -431,9 +432,13 @@ impl<B: Backend> DurableStore<B> {
         let header = header::load(self.backend(), self.vault(), Some(&known)).await?;
         let header = header.filter(|header| header.store_id == known.store_id);
         let header = header.ok_or_else(|| header::corrupt("the header is gone or replaced"))?;
+        self.adopt_header(header);
+        Ok(())
+    }
+
+    fn adopt_header(&self, header: Header) {
         let mut slot = self.inner.header.write();
         **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
-        Ok(())
     }
 
     /// What is said of a record that is not what it must be.

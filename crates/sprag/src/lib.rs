@@ -207,7 +207,7 @@ pub use crate::{
         Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
         RetryAssessment, Status,
     },
-    durable::{DurableStore, StoreOptions, Transaction},
+    durable::{DurableStore, EpochChange, StoreOptions, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
     group_cipher::GroupCipher,

@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use sprag::{
     Account, DurableStore, Envelope, ProtocolAddress, SessionStore,
     backend::{
-        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
-        MemoryBackend, OperationId, Record, RecordKey,
+        Backend, BackendError, Batch, CommitOutcome, Kind, MemoryBackend, Record, RecordKey,
     },
 };
-use sprag_testkit::vault;
+use sprag_testkit::{backend::PassThrough, vault};
 
 /// Notes all calls.
 #[derive(Clone, Default)]
@@ -51,7 +50,13 @@ impl Noting {
 }
 
 #[async_trait]
-impl Backend for Noting {
+impl PassThrough for Noting {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.inner
+    }
+
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.notes.lock().unwrap().reads += 1;
         self.inner.read(keys).await
@@ -68,32 +73,12 @@ impl Backend for Noting {
         self.inner.commit(batch).await
     }
 
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.inner.committed(operation).await
-    }
-
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.inner.scan(account, kind, after, limit).await
-    }
-
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.inner.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.inner.close().await
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        PassThrough::commit(self, batch).await
     }
 }
+
+sprag_testkit::pass_through!(Noting);
 
 struct Pair {
     backend: Noting,

@@ -24,8 +24,10 @@ use sprag::{
         pre_key::{KyberPreKeyRecord, PreKeyRecord},
     },
 };
-use sprag_testkit::backend::{Call, Fault, FaultyBackend};
-use sprag_testkit::vault;
+use sprag_testkit::{
+    backend::{Call, Fault, FaultyBackend, PassThrough},
+    vault,
+};
 
 type Faulty = FaultyBackend<MemoryBackend>;
 
@@ -74,14 +76,12 @@ impl Setup {
     }
 
     /// Every record in the store.
-    async fn records(&self) -> BTreeMap<(u8, Vec<u8>), Record> {
+    /// What the operations of accounts can change.
+    async fn records(&self) -> BTreeMap<RecordKey, Record> {
         let mut records = BTreeMap::new();
-        for kind in Kind::ALL {
-            for account in [AccountId::STORE, self.account_id().await] {
-                let backend = self.backend.inner();
-                for (key, record) in backend.scan(&account, *kind, None, 1000).await.unwrap() {
-                    records.insert((kind.code(), key), record);
-                }
+        for (key, record) in self.backend.inner().scan_all(None, 1000).await.unwrap() {
+            if key.kind() != Kind::Header {
+                records.insert(key, record);
             }
         }
         records
@@ -103,36 +103,20 @@ impl Setup {
 struct Spy(MemoryBackend, Arc<Mutex<Option<RecordKey>>>);
 
 #[async_trait::async_trait]
-impl Backend for Spy {
+impl PassThrough for Spy {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.0
+    }
+
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         *self.1.lock().unwrap() = keys.last().copied();
         self.0.read(keys).await
     }
-    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.0.commit(batch).await
-    }
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.0.committed(operation).await
-    }
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.0.scan(account, kind, after, limit).await
-    }
-    fn limits(&self) -> sprag::backend::Limits {
-        self.0.limits()
-    }
-    async fn checkpoint(&self) -> Result<sprag::backend::Checkpoint, BackendError> {
-        self.0.checkpoint().await
-    }
-    async fn close(&self) -> Result<(), BackendError> {
-        self.0.close().await
-    }
 }
+
+sprag_testkit::pass_through!(Spy);
 
 fn address(name: &str, device_id: u32) -> ProtocolAddress {
     ProtocolAddress::new(name, device_id).unwrap()
@@ -386,14 +370,13 @@ mod reads {
         let with_bob = setup.records().await;
         save(&carol).await;
         let with_carol = setup.records().await;
-        let new = |new: &BTreeMap<(u8, Vec<u8>), Record>, old: &BTreeMap<_, _>| {
+        let new = |new: &BTreeMap<RecordKey, Record>, old: &BTreeMap<_, _>| {
             let mut added = new.iter().filter(|(key, _)| !old.contains_key(*key));
-            let ((_, key), record) = added.next().unwrap();
-            (key.clone(), record.clone())
+            let (key, record) = added.next().unwrap();
+            (*key, record.clone())
         };
-        let (bob_key, _) = new(&with_bob, &before);
+        let (place, _) = new(&with_bob, &before);
         let (_, carol_record) = new(&with_carol, &with_bob);
-        let place = RecordKey::new(setup.account_id().await, Kind::Identity, &bob_key).unwrap();
         for bytes in [
             carol_record.bytes.clone(),
             carol_record.bytes.slice(..20),
@@ -695,11 +678,10 @@ mod header {
         let bob = &address("bob", 1);
         let stale = setup.begin();
         stale.save_identity(bob, &identity_key()).await.unwrap();
-        let memory = setup.backend.inner();
-        rewrite(memory, bytes(memory).await).await;
+        setup.other.new_epoch().await.unwrap();
         assert!(is_conflict(stale.commit().await));
 
-        rewrite(memory, bytes(memory).await).await;
+        setup.other.new_epoch().await.unwrap();
         let step = |tx: Arc<Transaction<Faulty>>| async move {
             Ok(tx.save_identity(bob, &identity_key()).await?)
         };

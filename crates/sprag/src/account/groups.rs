@@ -28,7 +28,7 @@ impl<B: Backend> Account<B> {
     ///
     /// ```
     /// use sprag::{
-    ///     Account, DurableStore, ProtocolAddress, backend::MemoryBackend,
+    ///     Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::message::SenderKeyDistributionMessage,
     /// };
     ///

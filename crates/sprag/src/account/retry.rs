@@ -40,7 +40,7 @@ impl<B: Backend> Account<B> {
     ///
     /// ```
     /// use sprag::{
-    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, Timestamp, backend::MemoryBackend,
+    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, Timestamp, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::message::{DecryptionErrorMessage, PlaintextContent},
     /// };
     ///

@@ -49,7 +49,7 @@ impl<B: Backend> Account<B> {
     /// the key was used for a message that is not sealed.
     ///
     /// ```
-    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend};
+    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend, vault::MemoryVault};
     /// # use sprag::{Timestamp, protocol::{curve::KeyPair, sealed_sender::{SenderCertificate, SenderDetails, ServerCertificate}}};
     ///
     /// # async fn example() -> Result<(), sprag::Error> {

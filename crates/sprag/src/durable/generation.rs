@@ -71,8 +71,7 @@ async fn raise<B: Backend>(
         let batch = put(batch, &header, generation, &mut rng);
         match store.settle(batch).await {
             Ok(()) => break generation,
-            Err(Error::Conflict) => attempts.again(store.environment()).await?,
-            Err(error) => return Err(error),
+            Err(error) => attempts.after(error, store.environment()).await?,
         }
     };
     Ok(vault.raise_anchor(&anchor_name, generation).await?)
