@@ -1,4 +1,4 @@
-//! Conformance of vaults: contracts that every [`Vault`] must keep.
+//! Conformance of vaults: contracts that every [`Vault`] must keep, and [a vault](shared) for tests of stores.
 //!
 //! Each contract is an async function over a [`Fixture`] that panics, and says what is wrong, if the contract is
 //! broken. Two macros make ordinary tests of them, one for each:
@@ -34,9 +34,14 @@ pub mod durable;
 mod sample;
 pub mod secrets;
 
-use std::{any::Any, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use sprag::vault::Vault;
+use sprag::vault::{MemoryVault, Vault};
 
 /// A fresh, empty vault for one contract.
 pub struct Fixture {
@@ -130,6 +135,13 @@ where
         let finished = tokio::time::timeout(Duration::from_secs(120), contract).await;
         assert!(finished.is_ok(), "the vault does not answer");
     });
+}
+
+/// One vault in memory for all stores of this process, so that each can be opened again: what tests of a sealed store
+/// need.
+pub fn shared() -> MemoryVault {
+    static VAULT: LazyLock<MemoryVault> = LazyLock::new(MemoryVault::new);
+    VAULT.clone()
 }
 
 /// Makes a test of each contract that holds for every vault; see [`secrets`](crate::vault::secrets) and
