@@ -31,6 +31,7 @@
 
 pub mod anchors;
 pub mod durable;
+mod faulty;
 mod sample;
 pub mod secrets;
 
@@ -42,6 +43,8 @@ use std::{
 };
 
 use sprag::vault::{MemoryVault, Vault};
+
+pub use self::faulty::{FaultyVault, VaultFault};
 
 /// A fresh, empty vault for one contract.
 pub struct Fixture {
