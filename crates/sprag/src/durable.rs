@@ -15,6 +15,7 @@
 mod cache;
 pub(crate) mod frame;
 mod header;
+pub(crate) mod identities;
 pub(crate) mod names;
 mod parts;
 mod retry;
@@ -49,6 +50,8 @@ use crate::{
         RecordKey,
     },
     environment::{Environment, System, generator},
+    events::{Event, Events, Hub},
+    identity_policy::Profile,
 };
 
 /// An open durable store over any [`Backend`]. Clones are handles on the same store.
@@ -91,6 +94,9 @@ struct Inner<B> {
     sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
+    /// How the accounts that are in use deal with identities.
+    profiles: Mutex<HashMap<AccountId, Arc<Profile>>>,
+    events: Hub,
 }
 
 impl<B: Backend> DurableStore<B> {
@@ -117,6 +123,8 @@ impl<B: Backend> DurableStore<B> {
                 turns: Turns::default(),
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
+                profiles: Mutex::default(),
+                events: Hub::default(),
             }),
         };
         store.check_header().await?;
@@ -165,6 +173,14 @@ impl<B: Backend> DurableStore<B> {
         Ok(accounts.into_iter().map(|entry| entry.address).collect())
     }
 
+    /// What happens from now on to all accounts in the store, by this handle and its clones. Other processes have
+    /// events of their own.
+    ///
+    /// Where it matters which account an event is about, ask [the account](crate::Account::events).
+    pub fn subscribe(&self) -> Events {
+        self.events().subscribe(None)
+    }
+
     /// The backend below.
     pub fn backend(&self) -> &B {
         &self.inner.backend
@@ -208,7 +224,10 @@ impl<B: Backend> DurableStore<B> {
                 Err(error) => transaction.validate().await.and(Err(error)),
             };
             match end {
-                Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                Err(Error::Conflict) => {
+                    attempts.again(&*self.inner.environment).await?;
+                    self.events().emit(account, Event::ConflictRetried);
+                }
                 Err(error) => {
                     // Not the error itself: it may name a peer.
                     debug!(code = error.code(), "the operation failed");
@@ -366,6 +385,24 @@ impl<B: Backend> DurableStore<B> {
             **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
         }
         Ok(())
+    }
+
+    pub(crate) fn events(&self) -> &Hub {
+        &self.inner.events
+    }
+
+    /// How `account` deals with identities, if it is in use.
+    fn profile(&self, account: &AccountId) -> Option<Arc<Profile>> {
+        let profiles = self.inner.profiles.lock();
+        let profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.get(account).cloned()
+    }
+
+    /// Keeps in mind how an account deals with identities, as it is stored.
+    pub(crate) fn remember_profile(&self, account: AccountId, profile: Arc<Profile>) {
+        let profiles = self.inner.profiles.lock();
+        let mut profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(account, profile);
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
