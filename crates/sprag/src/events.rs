@@ -40,7 +40,8 @@ pub enum Event {
         /// With whom.
         address: ProtocolAddress,
     },
-    /// Somebody else was faster, and an operation is done once more.
+    /// An operation found other records at its commit than it went by, and is done once more: somebody else was faster, or
+    /// a message that was taken for new was not.
     ConflictRetried,
     /// A record cannot be read.
     DamagedRecord {
