@@ -98,6 +98,7 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// `invalid-argument`: the identity is our own, and `key` another one. Otherwise what the storage reports.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn approve_identity(
         &self,
         peer: &ProtocolAddress,
@@ -116,6 +117,7 @@ impl<B: Backend> Account<B> {
     /// `untrusted-identity`: `key` is not the one that is known (any more), so what was compared is not
     /// what is used; compare again. `invalid-argument`: the identity is our own, and `key` another one. Otherwise what the
     /// storage reports.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn verify(&self, peer: &ProtocolAddress, key: &IdentityKey) -> Result<(), Error> {
         self.run(|tx| async move {
             let known = tx.load_identity(peer).await?;
@@ -141,6 +143,7 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// What the storage reports.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn set_identity_policy(&self, policy: IdentityPolicy) -> Result<(), Error> {
         let own = self.run(|tx| async move {
             let own = self.own(&tx, OwnIdentity::clone).await?;

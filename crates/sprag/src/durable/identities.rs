@@ -67,7 +67,7 @@ impl<B: Backend> Transaction<B> {
     ) -> Result<bool, StoreError> {
         let known = self.known_identity(operation, peer).await?;
         let known = known.as_ref();
-        Ok(match self.profile(operation).await? {
+        Ok(match self.profile(operation, peer).await? {
             Some(profile) => profile.allows(peer, known, key, purpose),
             None => known.is_none_or(|known| known.key == *key),
         })
@@ -102,18 +102,25 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         peer: &'a ProtocolAddress,
     ) -> Result<Name<'a>, StoreError> {
-        let profile = self.profile(operation).await?;
+        let profile = self.profile(operation, peer).await?;
         Ok(match profile {
             Some(profile) => identity_name(&profile.address, profile.scope, peer),
             None => Name::Identity(peer),
         })
     }
 
-    /// How the account deals with identities; `None` if there is no account.
-    async fn profile(&self, operation: &'static str) -> Result<Option<Arc<Profile>>, StoreError> {
+    /// How the account deals with identities; `None` if there is no account. If it has to be read, what is most likely asked
+    /// for next is read along with it.
+    async fn profile(
+        &self,
+        operation: &'static str,
+        peer: &ProtocolAddress,
+    ) -> Result<Option<Arc<Profile>>, StoreError> {
         if let Some(profile) = self.profile_in_use() {
             return Ok(Some(profile));
         }
+        let names = [Name::Account, Name::Identity(peer)];
+        self.prefetch(operation, &names).await?;
         let look = |value: Option<&Value>| match value {
             Some(Value::Account(own)) => Some(Arc::new(Profile::from(own))),
             _ => None,
