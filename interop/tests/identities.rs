@@ -1,6 +1,7 @@
 //! A peer that installs anew: the official client at the other end of an account of ours.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, AccountOptions, Delivery, DurableStore, Envelope, EnvelopeType, Event, IdentityPolicy,
     IdentityScope, IdentityTrust, PreKeyBundle, ProtocolAddress, Timestamp, backend::MemoryBackend,
@@ -16,7 +17,9 @@ fn now() -> u64 {
 }
 
 async fn alice(policy: IdentityPolicy, scope: IdentityScope) -> Account<MemoryBackend> {
-    let store = DurableStore::open(MemoryBackend::new()).await.unwrap();
+    let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new())
+        .await
+        .unwrap();
     let options = AccountOptions::new(ProtocolAddress::new(ALICE, 1).unwrap());
     let options = options.identity_policy(policy).identity_scope(scope);
     options.create(store).await.unwrap()

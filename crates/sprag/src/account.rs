@@ -42,7 +42,6 @@ use crate::{
         Turn,
         identities::identity_name,
         names::Name,
-        unreadable,
         value::{AccountEntry, OwnIdentity, Value},
     },
     events::Events,
@@ -56,10 +55,10 @@ type Tx<B> = Arc<Transaction<B>>;
 /// account at once.
 ///
 /// ```
-/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
 /// let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 ///
@@ -112,7 +111,7 @@ impl<B: Backend> Account<B> {
     /// ```
     /// use sprag::{
     ///     Account, DurableStore, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore, ProtocolAddress, SessionRecord,
-    ///     SessionStore, backend::MemoryBackend,
+    ///     SessionStore, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::{identity::{IdentityKey, IdentityKeyPair}, pre_key::KyberPreKeyRecord},
     /// };
     ///
@@ -126,7 +125,7 @@ impl<B: Backend> Account<B> {
     /// }
     ///
     /// async fn move_in(alice: &ProtocolAddress, old: Old) -> Result<(), sprag::Error> {
-    ///     let store = DurableStore::open(MemoryBackend::new()).await?;
+    ///     let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     ///     let identity = IdentityKeyPair::deserialize(&old.identity_key_pair)?;
     ///     Account::create_with_identity(store.clone(), alice.clone(), identity, old.registration_id).await?;
     ///
@@ -273,7 +272,7 @@ impl<B: Backend> Account<B> {
         }
         if tx.get(operation, entry, |value| value.is_some()).await? {
             // It was made, and its identity is lost: another one must not silently take its place.
-            return Err(unreadable(operation, Kind::Account).into());
+            return Err(self.store.unreadable(operation, Kind::Account).into());
         }
         let own = Value::Account(own.clone());
         tx.put(operation, Name::Account, own).await?;

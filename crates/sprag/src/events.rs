@@ -77,10 +77,10 @@ type Told = (AccountId, Event);
 /// A subscription, from when it was made on.
 ///
 /// ```
-/// use sprag::{Account, DurableStore, Event, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{Account, DurableStore, Event, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// # let store = DurableStore::open(MemoryBackend::new()).await?;
+/// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// # let bob = Account::create(store.clone(), ProtocolAddress::new("bob", 1)?).await?;
 /// let alice = Account::create(store, ProtocolAddress::new("alice", 1)?).await?;
 /// let mut events = alice.events();

@@ -55,10 +55,10 @@ impl<B: Backend> Account<B> {
     /// What the storage reports.
     ///
     /// ```
-    /// use sprag::{Account, DurableStore, Error, IdentityTrust, ProtocolAddress, backend::{Backend, MemoryBackend}};
+    /// use sprag::{Account, DurableStore, IdentityTrust, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
     ///
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;

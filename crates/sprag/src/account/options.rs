@@ -11,10 +11,10 @@ use crate::{
 /// How an account is made. What is chosen here is stored with it, and holds for all who open it.
 ///
 /// ```
-/// use sprag::{AccountOptions, DurableStore, IdentityPolicy, IdentityScope, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{AccountOptions, DurableStore, IdentityPolicy, IdentityScope, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// # let store = DurableStore::open(MemoryBackend::new()).await?;
+/// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// let alice = AccountOptions::new(ProtocolAddress::new("alice", 1)?)
 ///     .identity_policy(IdentityPolicy::VerifiedOnly)
 ///     .identity_scope(IdentityScope::PerName)

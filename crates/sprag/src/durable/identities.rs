@@ -32,7 +32,7 @@ pub(crate) fn identity_name<'a>(
     match scope {
         _ if scope.joins(us, peer) => Name::Account,
         IdentityScope::PerAddress => Name::Identity(peer),
-        IdentityScope::PerName => Name::IdentityOfName(peer.name()),
+        IdentityScope::PerName => Name::IdentityOfAll(peer.name()),
     }
 }
 

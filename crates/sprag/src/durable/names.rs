@@ -45,7 +45,7 @@ pub(crate) enum Name<'a> {
     /// The identity of an address.
     Identity(&'a ProtocolAddress),
     /// The identity of all devices of a name.
-    IdentityOfName(&'a str),
+    IdentityOfAll(&'a str),
     PreKey(PreKeyId),
     SignedPreKey(SignedPreKeyId),
     KyberPreKey(KyberPreKeyId),
@@ -70,7 +70,7 @@ impl Name<'_> {
             Self::Account | Self::Publication => Kind::Account,
             Self::Session(_) => Kind::Session,
             Self::SessionPart(..) => Kind::SessionPart,
-            Self::Identity(_) | Self::IdentityOfName(_) => Kind::Identity,
+            Self::Identity(_) | Self::IdentityOfAll(_) => Kind::Identity,
             Self::PreKey(_) => Kind::PreKey,
             Self::SignedPreKey(_) => Kind::SignedPreKey,
             Self::KyberPreKey(_) => Kind::KyberPreKey,
@@ -99,7 +99,7 @@ impl Name<'_> {
             Self::Session(address) | Self::Identity(address) | Self::AccountEntry(address) => {
                 address_bytes(address)
             }
-            Self::IdentityOfName(name) => [name.as_bytes(), &[0]].concat(),
+            Self::IdentityOfAll(name) => [name.as_bytes(), &[0]].concat(),
             Self::SessionPart(session, number) => [&number.to_be_bytes(), *session].concat(),
             Self::PreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::SignedPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),

@@ -104,7 +104,7 @@ impl Value {
             // Its session alone makes sense of it.
             Name::SessionPart(..) => return None,
             Name::Session(_) => Self::Session(SessionRecord::deserialize(&payload).ok()?),
-            Name::Identity(_) | Name::IdentityOfName(_) => Self::Identity(Known::decode(payload)?),
+            Name::Identity(_) | Name::IdentityOfAll(_) => Self::Identity(Known::decode(payload)?),
             Name::PreKey(_) => Self::PreKey(PreKeyRecord::deserialize(&payload).ok()?),
             Name::SignedPreKey(_) => {
                 Self::SignedPreKey(SignedPreKeyRecord::deserialize(&payload).ok()?)
