@@ -7,3 +7,4 @@ mod groups;
 mod messages;
 mod person;
 mod safety;
+mod vaults;
