@@ -14,12 +14,14 @@
 
 mod cache;
 mod epoch;
+mod examination;
 pub(crate) mod frame;
 mod generation;
 mod header;
 pub(crate) mod names;
 mod opening;
 mod parts;
+mod recovery;
 mod retry;
 mod seal;
 mod secret;
@@ -39,7 +41,13 @@ use bytes::Bytes;
 use sprag_core::{address::ProtocolAddress, time::Timestamp};
 use tracing::{debug, warn};
 
-pub use self::{epoch::EpochChange, opening::StoreOptions, transaction::Transaction};
+pub use self::{
+    epoch::EpochChange,
+    examination::{Damage, Examination},
+    opening::StoreOptions,
+    recovery::Recovery,
+    transaction::Transaction,
+};
 pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{
@@ -349,6 +357,22 @@ impl<B: Backend> DurableStore<B> {
                 let detail = format!("the records of kind {} are not in order", kind.name());
                 return Err(BackendError::Corrupt { detail }.into());
             }
+            let records = page.iter().map(|(_, record)| record);
+            if !self.is_behind(&header, records).await? {
+                return Ok((header, page));
+            }
+        }
+    }
+
+    /// The next page of a walk through all records, and the header that opens it.
+    async fn walk(
+        &self,
+        after: Option<&RecordKey>,
+    ) -> Result<(Arc<Header>, Vec<(RecordKey, Record)>), Error> {
+        let limit = self.backend().limits().max_scan_page;
+        loop {
+            let header = self.header();
+            let page = self.backend().scan_all(after, limit).await?;
             let records = page.iter().map(|(_, record)| record);
             if !self.is_behind(&header, records).await? {
                 return Ok((header, page));

@@ -207,7 +207,9 @@ pub use crate::{
         Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
         RetryAssessment, Status,
     },
-    durable::{DurableStore, EpochChange, StoreOptions, Transaction},
+    durable::{
+        Damage, DurableStore, EpochChange, Examination, Recovery, StoreOptions, Transaction,
+    },
     environment::{Environment, System},
     error::{Advice, Error},
     group_cipher::GroupCipher,

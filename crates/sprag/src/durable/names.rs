@@ -194,6 +194,18 @@ fn address_bytes(address: &ProtocolAddress) -> Vec<u8> {
     [address.name().as_bytes(), &[address.device_id().as_u8()]].concat()
 }
 
+/// The address of a name.
+pub(crate) fn address(name: &[u8]) -> Option<ProtocolAddress> {
+    let (device, name) = name.split_last()?;
+    ProtocolAddress::new(str::from_utf8(name).ok()?, (*device).into()).ok()
+}
+
+/// Group and sender of the name of a sender key.
+pub(crate) fn sender_key(name: &[u8]) -> Option<(Uuid, ProtocolAddress)> {
+    let (group, sender) = name.split_first_chunk()?;
+    Some((Uuid::from_bytes(*group), address(sender)?))
+}
+
 fn first_half(hash: &[u8; 32]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&hash[..16]);
