@@ -14,7 +14,9 @@ fn without_terminal(shell: &Shell, arguments: &[&str]) -> Command {
 }
 
 fn files(shell: &Shell) -> usize {
-    fs::read_dir(shell.store().parent().unwrap()).unwrap().count()
+    fs::read_dir(shell.store().parent().unwrap())
+        .unwrap()
+        .count()
 }
 
 #[test]
@@ -131,7 +133,10 @@ fn a_new_passphrase_takes_the_place_of_the_old_one() {
     assert_eq!(shell.error(&["status"], b""), "vault-wrong-passphrase");
     let status = |passphrase: &str| {
         let mut command = shell.command(&["status", "--json"]);
-        command.env("SPRAG_PASSPHRASE", passphrase).output().unwrap()
+        command
+            .env("SPRAG_PASSPHRASE", passphrase)
+            .output()
+            .unwrap()
     };
     assert_eq!(status("new").stdout, before);
 
@@ -144,7 +149,10 @@ fn a_new_passphrase_takes_the_place_of_the_old_one() {
     assert_eq!(status("newer").stdout, before);
 
     let without = Shell::without_vault();
-    assert_eq!(without.error(&["passphrase", "change"], b""), "vault-missing");
+    assert_eq!(
+        without.error(&["passphrase", "change"], b""),
+        "vault-missing"
+    );
 }
 
 #[cfg(target_os = "linux")]
