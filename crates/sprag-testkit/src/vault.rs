@@ -31,6 +31,7 @@
 
 pub mod anchors;
 pub mod durable;
+mod faulty;
 mod sample;
 pub mod secrets;
 #[cfg(target_os = "linux")]
@@ -45,6 +46,7 @@ use std::{
 
 use sprag::vault::{MemoryVault, Vault};
 
+pub use self::faulty::{FaultyVault, VaultFault};
 #[cfg(target_os = "linux")]
 pub use self::session::Session;
 

@@ -18,6 +18,7 @@ mod examination;
 pub(crate) mod frame;
 mod generation;
 mod header;
+pub(crate) mod identities;
 pub(crate) mod names;
 mod opening;
 mod parts;
@@ -61,6 +62,8 @@ use crate::{
         RecordKey,
     },
     environment::{Environment, generator},
+    events::{Event, Events, Hub},
+    identity_policy::Profile,
     vault::Vault,
 };
 
@@ -110,6 +113,9 @@ struct Inner<B> {
     sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
+    /// How the accounts that are in use deal with identities.
+    profiles: Mutex<HashMap<AccountId, Arc<Profile>>>,
+    events: Hub,
 }
 
 impl<B: Backend> DurableStore<B> {
@@ -137,6 +143,8 @@ impl<B: Backend> DurableStore<B> {
                 turns: Turns::default(),
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
+                profiles: Mutex::default(),
+                events: Hub::default(),
             }),
         }
     }
@@ -187,6 +195,14 @@ impl<B: Backend> DurableStore<B> {
         Ok(accounts.into_iter().map(|entry| entry.address).collect())
     }
 
+    /// What happens from now on to all accounts in the store, by this handle and its clones. Other processes have
+    /// events of their own.
+    ///
+    /// Where it matters which account an event is about, ask [the account](crate::Account::events).
+    pub fn subscribe(&self) -> Events {
+        self.events().subscribe(None)
+    }
+
     /// The backend below.
     pub fn backend(&self) -> &B {
         &self.inner.backend
@@ -230,7 +246,10 @@ impl<B: Backend> DurableStore<B> {
                 Err(error) => transaction.validate().await.and(Err(error)),
             };
             match end {
-                Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                Err(Error::Conflict) => {
+                    attempts.again(&*self.inner.environment).await?;
+                    self.events().emit(account, Event::ConflictRetried);
+                }
                 Err(error) => {
                     // Not the error itself: it may name a peer.
                     debug!(code = error.code(), "the operation failed");
@@ -458,6 +477,24 @@ impl<B: Backend> DurableStore<B> {
         let header = header.ok_or_else(|| header::corrupt("the header is gone or replaced"))?;
         self.adopt_header(header);
         Ok(())
+    }
+
+    pub(crate) fn events(&self) -> &Hub {
+        &self.inner.events
+    }
+
+    /// How `account` deals with identities, if it is in use.
+    fn profile(&self, account: &AccountId) -> Option<Arc<Profile>> {
+        let profiles = self.inner.profiles.lock();
+        let profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.get(account).cloned()
+    }
+
+    /// Keeps in mind how an account deals with identities, as it is stored.
+    pub(crate) fn remember_profile(&self, account: AccountId, profile: Arc<Profile>) {
+        let profiles = self.inner.profiles.lock();
+        let mut profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(account, profile);
     }
 
     fn adopt_header(&self, header: Header) {

@@ -275,7 +275,7 @@ fn is_about(header: &Header, place: &RecordKey, peer: &ProtocolAddress) -> bool 
     let is = |name: Name<'_>| header.names.record(place.account(), name) == *place;
     match place.kind() {
         Kind::Session => is(Name::Session(peer)),
-        Kind::Identity => is(Name::Identity(peer)),
+        Kind::Identity => is(Name::Identity(peer)) || is(Name::IdentityOfAll(peer.name())),
         Kind::SessionPart => {
             let session = Name::Session(peer).bytes();
             (0..=parts::EXPECTED + 8).any(|number| is(Name::SessionPart(&session, number)))
