@@ -15,6 +15,7 @@ mod safety;
 mod sealed;
 mod sessions;
 mod status;
+mod upkeep;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -41,6 +42,7 @@ use crate::{
         value::{AccountEntry, OwnIdentity, Value},
     },
     environment::generator,
+    upkeep::Policy,
 };
 
 type Tx<B> = Arc<Transaction<B>>;
@@ -81,6 +83,8 @@ pub struct Account<B> {
     store: DurableStore<B>,
     address: ProtocolAddress,
     id: AccountId,
+    policy: Policy,
+    hints: upkeep::Hints,
 }
 
 impl<B: Backend> Account<B> {
@@ -230,7 +234,13 @@ impl<B: Backend> Account<B> {
 
     fn handle(store: DurableStore<B>, address: ProtocolAddress) -> Self {
         let id = store.account_id(&address);
-        Self { store, address, id }
+        Self {
+            store,
+            address,
+            id,
+            policy: Policy::default(),
+            hints: upkeep::Hints::default(),
+        }
     }
 
     async fn run<T, F>(&self, step: impl Fn(Tx<B>) -> F) -> Result<T, Error>

@@ -15,6 +15,7 @@
 mod cache;
 pub(crate) mod frame;
 mod header;
+mod inventory;
 pub(crate) mod names;
 mod parts;
 mod retry;

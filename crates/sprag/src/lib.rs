@@ -170,6 +170,7 @@
 //! |---|---|
 //! | [`stores`] | the six store traits, and in-memory stores for tests |
 //! | [`backend`] | the narrow waist below the durable store |
+//! | [`upkeep`] | pre-keys that are made, published, replaced and deleted in time |
 //! | [`vault`] | where the root secrets of a store lie |
 //! | [`error`] | errors, faults and advice |
 //! | [`protocol`] | the protocol itself, without stores |
@@ -186,6 +187,7 @@ mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
 pub mod stores;
+pub mod upkeep;
 pub mod vault;
 
 /// The protocol itself, without stores: keys, messages, records.

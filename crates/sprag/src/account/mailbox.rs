@@ -30,8 +30,8 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the identity in the
-    /// session is no longer the approved one. `key-reused`: the key was used for another recipient. Otherwise what
-    /// the storage reports.
+    /// session is no longer the approved one. `key-reused`: the key was used for another recipient. `keys-too-old`: do the
+    /// [upkeep](Self::upkeep) first. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
         &self,
@@ -39,6 +39,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = text.into();
+        self.require_current_keys().await?;
         let _turn = self.turn(recipient).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
@@ -62,6 +63,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Vec<Envelope>, Error> {
         let text = text.into();
+        self.require_current_keys().await?;
         // In ascending order: whoever takes several turns takes them like this.
         let mut turns = Vec::new();
         for device in self.devices(name).await? {
@@ -133,7 +135,7 @@ impl<B: Backend> Account<B> {
         let id = names.envelope(&self.id, sender, message_type as u8, bytes);
         let message = &message;
         let _turn = self.turn(sender).await;
-        self.run(|tx| async move {
+        let received = self.run(|tx| async move {
             prefetch(&tx, sender, id, message).await?;
             if let Some(delivery) = known_delivery(&tx, id).await? {
                 return Ok(delivery);
@@ -142,8 +144,12 @@ impl<B: Backend> Account<B> {
                 .decrypt(message, PreKeyStores::all_in(&tx), &mut tx.rng()?)
                 .await?;
             deliver(&tx, id, sender, None, plaintext).await
-        })
-        .await
+        });
+        let delivery = received.await?;
+        if message_type == EnvelopeType::PreKey {
+            self.hints.keys_were_used();
+        }
+        Ok(delivery)
     }
 
     /// All envelopes that are not known to be sent, oldest first. Send them again: a recipient tells

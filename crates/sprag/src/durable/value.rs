@@ -10,7 +10,7 @@ use prost::Message;
 use sprag_core::{
     address::{DeviceId, ProtocolAddress},
     identity::{IdentityKey, IdentityKeyPair},
-    pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyId, SignedPreKeyRecord},
+    pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
     sender_key::SenderKeyRecord,
     session::SessionRecord,
     time::Timestamp,
@@ -18,10 +18,11 @@ use sprag_core::{
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::names::Name;
+use super::{inventory, names::Name};
 use crate::{
     account::{EnvelopeType, Recipient},
     stores::KyberPreKeyKind,
+    upkeep::Inventory,
 };
 
 /// A record in memory.
@@ -30,7 +31,7 @@ use crate::{
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Value {
     Account(OwnIdentity),
-    Publication(Publication),
+    Keys(Inventory),
     Session(SessionRecord),
     Identity(IdentityKey),
     PreKey(PreKeyRecord),
@@ -53,12 +54,6 @@ pub(crate) struct OwnIdentity {
     pub(crate) address: ProtocolAddress,
     pub(crate) key_pair: IdentityKeyPair,
     pub(crate) registration_id: u32,
-}
-
-/// Which of an account's keys are handed out in its bundles.
-#[derive(Clone, Copy)]
-pub(crate) struct Publication {
-    pub(crate) signed_pre_key: SignedPreKeyId,
 }
 
 /// An account in the store's list.
@@ -94,7 +89,7 @@ impl Value {
     pub(crate) fn decode(name: Name<'_>, payload: Bytes) -> Option<Self> {
         Some(match name {
             Name::Account => Self::Account(OwnIdentity::decode(payload)?),
-            Name::Publication => Self::Publication(Publication::decode(payload)?),
+            Name::Keys => Self::Keys(inventory::decode(payload)?),
             // Its session alone makes sense of it.
             Name::SessionPart(..) => return None,
             Name::Session(_) => Self::Session(SessionRecord::deserialize(&payload).ok()?),
@@ -133,7 +128,7 @@ impl Value {
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         match self {
             Self::Account(identity) => identity.encode(),
-            Self::Publication(publication) => publication.encode(),
+            Self::Keys(inventory) => inventory::encode(inventory),
             Self::Session(record) => record.serialize(),
             Self::Identity(key) => key.serialize().to_vec().into(),
             Self::PreKey(record) => record.serialize(),
@@ -177,22 +172,6 @@ impl OwnIdentity {
             address: Some(StoredAddress::new(&self.address)),
             key_pair: self.key_pair.serialize().to_vec(),
             registration_id: self.registration_id,
-        };
-        stored.encode_to_vec().into()
-    }
-}
-
-impl Publication {
-    fn decode(payload: Bytes) -> Option<Self> {
-        let stored = StoredPublication::decode(payload).ok()?;
-        Some(Self {
-            signed_pre_key: stored.signed_pre_key.into(),
-        })
-    }
-
-    fn encode(self) -> Zeroizing<Vec<u8>> {
-        let stored = StoredPublication {
-            signed_pre_key: self.signed_pre_key.into(),
         };
         stored.encode_to_vec().into()
     }
@@ -333,12 +312,6 @@ impl Drop for StoredAccount {
     fn drop(&mut self) {
         self.key_pair.zeroize();
     }
-}
-
-#[derive(Message)]
-struct StoredPublication {
-    #[prost(uint32, tag = "1")]
-    signed_pre_key: u32,
 }
 
 /// For a device or for a group.
