@@ -69,9 +69,13 @@
 //! asked for, and does the rest of this by the way.
 
 mod inventory;
+#[cfg(test)]
+mod model;
 mod plan;
 mod policy;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     inventory::{Batch, Inventory, KeyRange, KeySort},

@@ -193,7 +193,7 @@ impl Inventory {
         batches.map(|(_, batch)| batch.keys).collect()
     }
 
-    /// Batches whose time is over.
+    /// Batches whose time is over, of each sort the oldest first.
     pub(super) fn expired(&self, now: Timestamp, policy: &Policy) -> Vec<KeyRange> {
         let mut expired = Vec::new();
         for sort in KeySort::ALL {
@@ -202,7 +202,7 @@ impl Inventory {
             } else {
                 (policy.keep_replaced, policy.keep_newest_replaced)
             };
-            let mut newer = 0_u32;
+            let (mut newer, found) = (0_u32, expired.len());
             for batch in self.of(sort).rev() {
                 let is_over = batch
                     .stale_since
@@ -214,6 +214,7 @@ impl Inventory {
                     newer = newer.saturating_add(batch.keys.count);
                 }
             }
+            expired[found..].reverse();
         }
         expired
     }
