@@ -13,9 +13,10 @@ use std::task::{Context, Poll, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
+use sprag::vault::MemoryVault;
 use sprag::{
-    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, Error, OutboxId,
-    Recipient,
+    Account, CiphertextMessage, CiphertextMessageType, Envelope, Error, OutboxId, Recipient,
+    StoreOptions,
 };
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_torture::pace::{generator, say, seeds};
@@ -88,7 +89,10 @@ impl World {
         for (number, name) in NAMES.into_iter().enumerate() {
             let storage = FaultyBackend::new(Yielding(MemoryBackend::new()));
             let environment = Seeded::new(seed ^ (number as u64) << 32);
-            let store = DurableStore::open_in(storage.clone(), environment).await;
+            let store = StoreOptions::new()
+                .environment(environment)
+                .open(storage.clone(), MemoryVault::new())
+                .await;
             let account = Account::create(store.unwrap(), address(name)).await;
             people.push(Person {
                 account: account.unwrap(),

@@ -38,7 +38,6 @@ use crate::{
     durable::{
         Turn,
         names::Name,
-        unreadable,
         value::{AccountEntry, OwnIdentity, Value},
     },
     environment::generator,
@@ -53,10 +52,10 @@ type Tx<B> = Arc<Transaction<B>>;
 /// account at once.
 ///
 /// ```
-/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
 /// let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 ///
@@ -113,7 +112,7 @@ impl<B: Backend> Account<B> {
     /// ```
     /// use sprag::{
     ///     Account, DurableStore, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore, ProtocolAddress, SessionRecord,
-    ///     SessionStore, backend::MemoryBackend,
+    ///     SessionStore, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::{identity::{IdentityKey, IdentityKeyPair}, pre_key::KyberPreKeyRecord},
     /// };
     ///
@@ -127,7 +126,7 @@ impl<B: Backend> Account<B> {
     /// }
     ///
     /// async fn move_in(alice: &ProtocolAddress, old: Old) -> Result<(), sprag::Error> {
-    ///     let store = DurableStore::open(MemoryBackend::new()).await?;
+    ///     let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     ///     let identity = IdentityKeyPair::deserialize(&old.identity_key_pair)?;
     ///     Account::create_with_identity(store.clone(), alice.clone(), identity, old.registration_id).await?;
     ///
@@ -292,7 +291,7 @@ impl<B: Backend> Account<B> {
         }
         if tx.get(operation, entry, |value| value.is_some()).await? {
             // It was made, and its identity is lost: another one must not silently take its place.
-            return Err(unreadable(operation, Kind::Account).into());
+            return Err(self.store.unreadable(operation, Kind::Account).into());
         }
         let own = Value::Account(OwnIdentity {
             address: self.address.clone(),

@@ -9,14 +9,14 @@
 //! memory. Each of its methods is one commit.
 //!
 //! ```
-//! use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
 //! // In production: SqliteBackend::open("sqlite:alice.db").await?
-//! let store = DurableStore::open(MemoryBackend::new()).await?;
+//! let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! let alice = Account::open_or_create(store, ProtocolAddress::new("alice", 1)?).await?;
 //!
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let bob = Account::open_or_create(store, ProtocolAddress::new("bob", 1)?).await?;
 //! # let bundle = bob.bundle().await?;
 //! // The server has handed out Bob's bundle.
@@ -42,18 +42,18 @@
 //! timeout or a dropped future, take up what waits:
 //!
 //! ```
-//! # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //! # async fn example() -> Result<(), sprag::Error> {
-//! # let backend = MemoryBackend::new();
+//! # let (backend, vault) = (MemoryBackend::new(), MemoryVault::new());
 //! # let (alice, bob) = (ProtocolAddress::new("alice", 1)?, ProtocolAddress::new("bob", 1)?);
 //! # {
-//! #     let store = DurableStore::open(backend.clone()).await?;
+//! #     let store = DurableStore::open(backend.clone(), vault.clone()).await?;
 //! #     let alice = Account::create(store.clone(), alice.clone()).await?;
 //! #     let bob = Account::create(store, bob.clone()).await?;
 //! #     alice.start_session(bob.address(), &bob.bundle().await?).await?;
 //! #     alice.send(bob.address(), b"hello").await?;
 //! # }
-//! let store = DurableStore::open(backend).await?;
+//! let store = DurableStore::open(backend, vault).await?;
 //! # let bob = Account::open(store.clone(), bob).await?;
 //! let alice = Account::open(store, alice).await?;
 //! for envelope in alice.outbox_pending().await? {
@@ -79,17 +79,17 @@
 //! to [do](Error::advice). The one to plan for is a peer whose identity has changed:
 //!
 //! ```
-//! use sprag::{Account, Advice, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! use sprag::{Account, Advice, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
 //! # let bob = ProtocolAddress::new("bob", 1)?;
 //! # let elsewhere = || async {
-//! #     let store = DurableStore::open(MemoryBackend::new()).await?;
+//! #     let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! #     let account = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 //! #     account.bundle().await
 //! # };
 //! # let (bundle, new_bundle) = (elsewhere().await?, elsewhere().await?);
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let alice = Account::create(store, ProtocolAddress::new("alice", 1)?).await?;
 //! alice.start_session(&bob, &bundle).await?; // trusted on first use
 //!
@@ -127,10 +127,10 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sprag::{DurableStore, ProtocolAddress, SessionCipher, SessionStore, Transaction, backend::MemoryBackend};
+//! use sprag::{DurableStore, ProtocolAddress, SessionCipher, SessionStore, Transaction, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let alice = ProtocolAddress::new("alice", 1)?;
 //! // A message to each of those whom there is a session with, all in one commit.
 //! let from = &alice;
@@ -209,7 +209,7 @@ pub use crate::{
         Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
         RetryAssessment, Status,
     },
-    durable::{DurableStore, Transaction},
+    durable::{DurableStore, EpochChange, StoreOptions, Transaction},
     environment::{Environment, System},
     error::{Advice, Error},
     group_cipher::GroupCipher,

@@ -22,7 +22,7 @@
 //! use async_trait::async_trait;
 //! use sprag::{
 //!     Account, DurableStore, ProtocolAddress, backend::MemoryBackend,
-//!     upkeep::{Held, KeyCounts, KeyServer, KeyServerError, KeyUpload},
+//!     upkeep::{Held, KeyCounts, KeyServer, KeyServerError, KeyUpload}, vault::MemoryVault,
 //! };
 //!
 //! /// A server that only remembers. Yours sends requests.
@@ -49,7 +49,7 @@
 //! }
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
-//! let store = DurableStore::open(MemoryBackend::new()).await?;
+//! let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! let alice = Account::open_or_create(store, ProtocolAddress::new("alice", 1)?).await?;
 //! let server = Server::default();
 //!

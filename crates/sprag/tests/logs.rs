@@ -8,6 +8,7 @@ use std::{
 
 use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::vault;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -59,7 +60,9 @@ async fn logs_name_nobody_and_hold_no_secret() {
     let _guard = tracing::subscriber::set_default(listener.clone());
 
     let backend = FaultyBackend::new(MemoryBackend::new());
-    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let store = DurableStore::open(backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let account = async |name| {
         let address = ProtocolAddress::new(name, 1).unwrap();
         Account::create(store.clone(), address).await.unwrap()

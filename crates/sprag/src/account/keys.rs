@@ -10,9 +10,10 @@ use tracing::debug;
 
 use super::{Account, random_in};
 use crate::{
-    Error, KyberPreKeyKind, KyberPreKeyStore, PreKeyStore, SignedPreKeyStore, Transaction,
+    Error, KyberPreKeyKind, KyberPreKeyStore, PreKeyStore, SignedPreKeyStore, StoreError,
+    Transaction,
     backend::{Backend, Kind},
-    durable::{Slot, names::Name, unreadable, value::Value},
+    durable::{Slot, names::Name, value::Value},
     upkeep::{self, Inventory, KeyRange, KeySort, MAX_ID},
 };
 
@@ -71,7 +72,7 @@ impl<B: Backend> Account<B> {
         let pre_key = tx.load_pre_key(pre_key).await?;
         let kyber_pre_key = tx.load_kyber_pre_key(kyber_pre_key).await?;
         let (Some(pre_key), Some(kyber_pre_key)) = (pre_key, kyber_pre_key) else {
-            return Err(unreadable(OPERATION, Kind::PreKey).into());
+            return Err(StoreError::tampered(OPERATION, Kind::PreKey).into());
         };
         let bundle = PreKeyBundle {
             registration_id,
@@ -105,7 +106,7 @@ impl<B: Backend> Account<B> {
         let keys = make_keys(tx, sort, 1, identity, rng).await?;
         inventory.add(keys, tx.now());
         let record = tx.load_signed_pre_key(keys.first.into()).await?;
-        record.ok_or_else(|| unreadable(OPERATION, Kind::SignedPreKey).into())
+        record.ok_or_else(|| StoreError::tampered(OPERATION, Kind::SignedPreKey).into())
     }
 }
 

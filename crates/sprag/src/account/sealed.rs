@@ -49,11 +49,11 @@ impl<B: Backend> Account<B> {
     /// the key was used for a message that is not sealed.
     ///
     /// ```
-    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend};
+    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend, vault::MemoryVault};
     /// # use sprag::{Timestamp, protocol::{curve::KeyPair, sealed_sender::{SenderCertificate, SenderDetails, ServerCertificate}}};
     ///
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;
