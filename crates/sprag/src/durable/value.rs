@@ -99,13 +99,9 @@ impl Value {
                 Self::SignedPreKey(SignedPreKeyRecord::deserialize(&payload).ok()?)
             }
             Name::KyberPreKey(_) => {
-                let (kind, record) = payload.split_first()?;
-                let kind = match kind {
-                    0 => KyberPreKeyKind::OneTime,
-                    1 => KyberPreKeyKind::LastResort,
-                    _ => return None,
-                };
-                Self::KyberPreKey(KyberPreKeyRecord::deserialize(record).ok()?, kind)
+                let (_, record) = payload.split_first()?;
+                let record = KyberPreKeyRecord::deserialize(record).ok()?;
+                Self::KyberPreKey(record, kyber_kind(&payload)?)
             }
             Name::KyberUse(..) => Self::KyberUse,
             Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload).ok()?),
@@ -263,6 +259,15 @@ impl Incoming {
             plaintext: self.plaintext.clone(),
         };
         stored.encode_to_vec().into()
+    }
+}
+
+/// Which kind the stored form of a Kyber pre-key is of.
+pub(crate) fn kyber_kind(payload: &[u8]) -> Option<KyberPreKeyKind> {
+    match payload.first()? {
+        0 => Some(KyberPreKeyKind::OneTime),
+        1 => Some(KyberPreKeyKind::LastResort),
+        _ => None,
     }
 }
 

@@ -160,7 +160,7 @@ impl Inventory {
     /// Whether the newest key of a sort that is not one-time is to be replaced, or missing.
     pub fn rotation_is_due(&self, sort: KeySort, now: Timestamp, policy: &Policy) -> bool {
         self.newest(sort)
-            .is_none_or(|batch| has_passed(batch.created, policy.rotate_after, now))
+            .is_none_or(|batch| has_passed(batch.created, policy.rotation(), now))
     }
 
     /// Whether a server is looked after: only for one there are last-resort keys.
@@ -240,7 +240,7 @@ impl Inventory {
             .filter(|batch| batch.keys.sort == sort && batch.stale_since.is_some())
             .find(|batch| batch.keys.end() == id);
         match last {
-            Some(run) if !has_passed(run.created, policy.rotate_after, now) => {
+            Some(run) if !has_passed(run.created, policy.rotation(), now) => {
                 run.keys.count += 1;
                 run.stale_since = run.stale_since.max(Some(now));
             }

@@ -25,7 +25,7 @@ pub struct Policy {
     pub batch: u32,
     /// New one-time keys are made when the server holds fewer than this: 10.
     pub refill_below: usize,
-    /// After this the signed pre-key and the last-resort Kyber pre-key are replaced: 2 days.
+    /// After this the signed pre-key and the last-resort Kyber pre-key are replaced: 2 days. It counts as at least a minute.
     pub rotate_after: Duration,
     /// When those that peers are given are older than this, nothing is sent any more: 14 days. Whoever takes over the
     /// server must not make a device use the same keys for ever.
@@ -53,6 +53,10 @@ impl Policy {
 
     pub(super) fn batch_size(&self) -> u32 {
         self.batch.clamp(1, Self::MAX_BATCH)
+    }
+
+    pub(super) fn rotation(&self) -> Duration {
+        self.rotate_after.max(Duration::from_secs(60))
     }
 }
 
