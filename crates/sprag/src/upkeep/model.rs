@@ -223,6 +223,10 @@ impl World {
             keys.push((sort, id));
         }
         self.post(keys);
+        let mut nothing = ServerView::new(KeyCounts::default());
+        while let Some(action) = next(&self.device.inventory, None, now, &self.policy) {
+            self.perform(&action, &mut nothing);
+        }
     }
 
     /// Most messages arrive soon, some late, some never.

@@ -201,6 +201,26 @@ fn replaced_keys_go_after_forty_five_days_but_the_newest_five() {
 }
 
 #[test]
+fn what_the_server_hands_out_is_not_replaced_by_what_it_does_not_have() {
+    let pending = Batch {
+        published: false,
+        ..batch(SignedPreKey, 500, days(3))
+    };
+    let mut inventory = supplied(days(0));
+    inventory.batches.push(pending);
+    assert_eq!(plan(&inventory, None, days(3), &Policy::default()), []);
+
+    // Without a server there is nobody else who hands out the one before.
+    let is_signed = |batch: &Batch| batch.keys.sort == SignedPreKey;
+    inventory.batches.retain(is_signed);
+    let replaced = Action::MarkStale(vec![range(SignedPreKey, 1)]);
+    assert_eq!(
+        plan(&inventory, None, days(3), &Policy::default()),
+        [replaced]
+    );
+}
+
+#[test]
 fn what_turned_stale_in_a_time_to_come_is_stale_from_now() {
     let inventory = with_stale(PreKey, &[10, 20, 300]);
     let now = days(250);
