@@ -317,14 +317,18 @@ impl World {
                 detail: "injected".to_owned(),
             };
             let nth = self.rng.random_range(1..4);
+            let change = match self.rng.random_ratio(1, 3) {
+                true => Call::DeleteSoon,
+                false => Call::Commit,
+            };
             match self.rng.random_range(0..8) {
                 0 => storage.inject_any(nth, Fault::FailBefore(error)),
                 1 => storage.inject_any(nth, Fault::FailAfter(error)),
                 2 => storage.inject_any(nth, Fault::HangBefore),
                 3 => storage.inject_any(nth, Fault::HangAfter),
-                4 => storage.inject(Call::Commit, 1, Fault::UnknownApplied),
-                5 => storage.inject(Call::Commit, 1, Fault::UnknownLost),
-                6 => storage.inject(Call::Commit, 1, Fault::Conflict),
+                4 => storage.inject(change, 1, Fault::UnknownApplied),
+                5 => storage.inject(change, 1, Fault::UnknownLost),
+                6 => storage.inject(change, 1, Fault::Conflict),
                 _ => storage.inject(Call::Committed, 1, Fault::FailBefore(error)),
             }
         }

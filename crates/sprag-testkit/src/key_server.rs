@@ -15,7 +15,7 @@ use sprag::{
 /// A [`KeyServer`] in memory that hands out bundles, fails where the test wants it, and can lose what it has. Clones are the
 /// same server.
 ///
-/// One-time keys are added to those before, and handed out in the order in which they came, each once.
+/// One-time keys take the place of those before, and are handed out in their order, each once.
 #[derive(Clone, Default)]
 pub struct MemoryKeyServer(Arc<Mutex<Shelf>>);
 
@@ -118,17 +118,15 @@ impl Shelf {
     fn take(&mut self, upload: &KeyUpload) {
         self.uploads += 1;
         self.current = Some(upload.clone());
-        for key in &upload.pre_keys {
-            let is_known = self.pre_keys.iter().any(|held| held.id == key.id);
-            if !is_known && !self.handed_out.0.contains(&key.id.into()) {
-                self.pre_keys.push_back(key.clone());
-            }
+        if !upload.pre_keys.is_empty() {
+            let mut keys = upload.pre_keys.clone();
+            keys.retain(|key| !self.handed_out.0.contains(&key.id.into()));
+            self.pre_keys = keys.into();
         }
-        for key in &upload.kyber_pre_keys {
-            let is_known = self.kyber_pre_keys.iter().any(|held| held.id == key.id);
-            if !is_known && !self.handed_out.1.contains(&key.id.into()) {
-                self.kyber_pre_keys.push_back(key.clone());
-            }
+        if !upload.kyber_pre_keys.is_empty() {
+            let mut keys = upload.kyber_pre_keys.clone();
+            keys.retain(|key| !self.handed_out.1.contains(&key.id.into()));
+            self.kyber_pre_keys = keys.into();
         }
     }
 }

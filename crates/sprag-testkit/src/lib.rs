@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`stores`] | contracts for stores that you write yourself, a party over six stores, stores that fail |
 //! | [`backend`] | contracts for backends of the durable store, a backend that fails |
-//! | [`vault`] | a vault for tests |
+//! | [`vault`] | contracts for vaults, and one for tests of stores |
 //! | [`account`] | accounts end to end over any backend |
 //! | [`Clock`], [`MemoryKeyServer`] | a clock that the test sets, a server for pre-keys that can lose them |
 //! | [`replay`] | replay of recordings of the protocol |

@@ -14,13 +14,16 @@
 
 mod cache;
 mod epoch;
+mod examination;
 pub(crate) mod frame;
 mod generation;
 mod header;
+pub(crate) mod identities;
 mod inventory;
 pub(crate) mod names;
 mod opening;
 mod parts;
+mod recovery;
 mod retry;
 mod seal;
 mod secret;
@@ -40,7 +43,13 @@ use bytes::Bytes;
 use sprag_core::{address::ProtocolAddress, time::Timestamp};
 use tracing::{debug, warn};
 
-pub use self::{epoch::EpochChange, opening::StoreOptions, transaction::Transaction};
+pub use self::{
+    epoch::EpochChange,
+    examination::{Damage, Examination},
+    opening::StoreOptions,
+    recovery::Recovery,
+    transaction::Transaction,
+};
 pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{
@@ -54,6 +63,8 @@ use crate::{
         RecordKey,
     },
     environment::{Environment, generator},
+    events::{Event, Events, Hub},
+    identity_policy::Profile,
     vault::Vault,
 };
 
@@ -103,6 +114,9 @@ struct Inner<B> {
     sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
+    /// How the accounts that are in use deal with identities.
+    profiles: Mutex<HashMap<AccountId, Arc<Profile>>>,
+    events: Hub,
 }
 
 impl<B: Backend> DurableStore<B> {
@@ -130,6 +144,8 @@ impl<B: Backend> DurableStore<B> {
                 turns: Turns::default(),
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
+                profiles: Mutex::default(),
+                events: Hub::default(),
             }),
         }
     }
@@ -180,6 +196,14 @@ impl<B: Backend> DurableStore<B> {
         Ok(accounts.into_iter().map(|entry| entry.address).collect())
     }
 
+    /// What happens from now on to all accounts in the store, by this handle and its clones. Other processes have
+    /// events of their own.
+    ///
+    /// Where it matters which account an event is about, ask [the account](crate::Account::events).
+    pub fn subscribe(&self) -> Events {
+        self.events().subscribe(None)
+    }
+
     /// The backend below.
     pub fn backend(&self) -> &B {
         &self.inner.backend
@@ -223,7 +247,10 @@ impl<B: Backend> DurableStore<B> {
                 Err(error) => transaction.validate().await.and(Err(error)),
             };
             match end {
-                Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                Err(Error::Conflict) => {
+                    attempts.again(&*self.inner.environment).await?;
+                    self.events().emit(account, Event::ConflictRetried);
+                }
                 Err(error) => {
                     // Not the error itself: it may name a peer.
                     debug!(code = error.code(), "the operation failed");
@@ -357,6 +384,22 @@ impl<B: Backend> DurableStore<B> {
         }
     }
 
+    /// The next page of a walk through all records, and the header that opens it.
+    async fn walk(
+        &self,
+        after: Option<&RecordKey>,
+    ) -> Result<(Arc<Header>, Vec<(RecordKey, Record)>), Error> {
+        let limit = self.backend().limits().max_scan_page;
+        loop {
+            let header = self.header();
+            let page = self.backend().scan_all(after, limit).await?;
+            let records = page.iter().map(|(_, record)| record);
+            if !self.is_behind(&header, records).await? {
+                return Ok((header, page));
+            }
+        }
+    }
+
     /// Whether one of `records` is sealed in a later epoch than `header` knows; then the header was read anew.
     async fn is_behind(
         &self,
@@ -435,6 +478,24 @@ impl<B: Backend> DurableStore<B> {
         let header = header.ok_or_else(|| header::corrupt("the header is gone or replaced"))?;
         self.adopt_header(header);
         Ok(())
+    }
+
+    pub(crate) fn events(&self) -> &Hub {
+        &self.inner.events
+    }
+
+    /// How `account` deals with identities, if it is in use.
+    fn profile(&self, account: &AccountId) -> Option<Arc<Profile>> {
+        let profiles = self.inner.profiles.lock();
+        let profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.get(account).cloned()
+    }
+
+    /// Keeps in mind how an account deals with identities, as it is stored.
+    pub(crate) fn remember_profile(&self, account: AccountId, profile: Arc<Profile>) {
+        let profiles = self.inner.profiles.lock();
+        let mut profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(account, profile);
     }
 
     fn adopt_header(&self, header: Header) {

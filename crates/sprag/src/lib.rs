@@ -76,7 +76,8 @@
 //! # What can go wrong
 //!
 //! Every [`Error`] has a stable [`code`](Error::code), says whose [`fault`](Error::fault) it was and what
-//! to [do](Error::advice). The one to plan for is a peer whose identity has changed:
+//! to [do](Error::advice). The one to plan for is a peer whose identity has changed. A message from it is delivered, and
+//! [says so](Delivery::changed_identity); sending waits for the user, as the account's [`IdentityPolicy`] wants it:
 //!
 //! ```
 //! use sprag::{Account, Advice, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
@@ -114,7 +115,9 @@
 //! | talk in a group | [`Account::group_distribute`], [`group_join`](Account::group_join), [`group_send`](Account::group_send), [`group_receive`](Account::group_receive) |
 //! | lock out a member that left | [`Account::group_renew`] |
 //! | hide from the server who sends | [`Account::send_sealed`], [`receive_sealed`](Account::receive_sealed), [`group_send_sealed`](Account::group_send_sealed) |
-//! | show two people that nobody stands between them | [`Account::safety_number`] |
+//! | show two people that nobody stands between them | [`Account::safety_number`], [`verify`](Account::verify) |
+//! | list whom one knows, and how far each is trusted | [`Account::identities`] |
+//! | hear of changed identities and the like | [`Account::events`] |
 //! | decide when a peer could not decrypt | [`Account::assess_retry`] |
 //!
 //! Each is one commit, with inbox and outbox, like the rest.
@@ -182,7 +185,9 @@ pub mod backend;
 mod durable;
 mod environment;
 pub mod error;
+mod events;
 mod group_cipher;
+mod identity_policy;
 mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
@@ -206,13 +211,17 @@ pub use uuid::Uuid;
 
 pub use crate::{
     account::{
-        Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
-        RetryAssessment, Status,
+        Account, AccountOptions, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId,
+        Outgoing, Recipient, RetryAssessment, Status,
     },
-    durable::{DurableStore, EpochChange, StoreOptions, Transaction},
+    durable::{
+        Damage, DurableStore, EpochChange, Examination, Recovery, StoreOptions, Transaction,
+    },
     environment::{Environment, System},
     error::{Advice, Error},
+    events::{Event, Events},
     group_cipher::GroupCipher,
+    identity_policy::{IdentityPolicy, IdentityScope, IdentityTrust, KnownIdentity},
     sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},

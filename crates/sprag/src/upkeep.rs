@@ -34,8 +34,8 @@
 //!     async fn counts(&self) -> Result<KeyCounts, KeyServerError> {
 //!         let uploads = self.0.lock().map_err(|_| KeyServerError::new("the server is down"))?;
 //!         Ok(KeyCounts {
-//!             pre_keys: uploads.iter().map(|upload| upload.pre_keys.len()).sum(),
-//!             kyber_pre_keys: uploads.iter().map(|upload| upload.kyber_pre_keys.len()).sum(),
+//!             pre_keys: uploads.iter().map(|upload| upload.pre_keys.len()).rfind(|count| *count > 0).unwrap_or(0),
+//!             kyber_pre_keys: uploads.iter().map(|upload| upload.kyber_pre_keys.len()).rfind(|count| *count > 0).unwrap_or(0),
 //!             signed_pre_key: uploads.last().map_or(Held::Nothing, |upload| Held::Key(upload.signed_pre_key.id)),
 //!             last_resort: uploads.last().map_or(Held::Nothing, |upload| Held::Key(upload.last_resort.id)),
 //!         })

@@ -25,7 +25,7 @@ use sprag::{
     },
 };
 use sprag_testkit::{
-    backend::{Call, Fault, FaultyBackend, PassThrough},
+    backend::{Call, Fault, FaultyBackend},
     vault,
 };
 
@@ -75,7 +75,6 @@ impl Setup {
         .await;
     }
 
-    /// Every record in the store.
     /// What the operations of accounts can change.
     async fn records(&self) -> BTreeMap<RecordKey, Record> {
         let mut records = BTreeMap::new();
@@ -86,37 +85,7 @@ impl Setup {
         }
         records
     }
-
-    /// Found by looking where a record turns up.
-    async fn account_id(&self) -> AccountId {
-        let log = Arc::new(Mutex::new(None));
-        let spy = Spy(self.backend.inner().clone(), log.clone());
-        let store = DurableStore::open(spy, vault::shared()).await.unwrap();
-        let transaction = store.begin(&self.alice);
-        transaction.identity_key_pair().await.unwrap();
-        let key: Option<RecordKey> = *log.lock().unwrap();
-        *key.unwrap().account()
-    }
 }
-
-/// Notes the last key that was read.
-struct Spy(MemoryBackend, Arc<Mutex<Option<RecordKey>>>);
-
-#[async_trait::async_trait]
-impl PassThrough for Spy {
-    type Inner = MemoryBackend;
-
-    fn inner(&self) -> &MemoryBackend {
-        &self.0
-    }
-
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        *self.1.lock().unwrap() = keys.last().copied();
-        self.0.read(keys).await
-    }
-}
-
-sprag_testkit::pass_through!(Spy);
 
 fn address(name: &str, device_id: u32) -> ProtocolAddress {
     ProtocolAddress::new(name, device_id).unwrap()

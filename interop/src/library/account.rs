@@ -15,8 +15,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sprag::StoreOptions;
 use sprag::vault::MemoryVault;
 use sprag::{
-    Account, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress, SessionRecord,
-    SessionStore as _, System, Timestamp, Transaction,
+    Account, CiphertextMessage, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress,
+    ProtocolError, SessionRecord, SessionStore as _, System, Timestamp, Transaction,
     protocol::identity::{IdentityKey, IdentityKeyPair},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
@@ -179,6 +179,23 @@ impl AccountParty {
         Ok(delivery.plaintext.to_vec())
     }
 
+    /// An account receives from somebody who has taken a peer's place, and says so; a [`Party`] refuses.
+    async fn refuse_strangers(
+        &self,
+        peer: &ProtocolAddress,
+        message: &CiphertextMessage,
+    ) -> Result<(), Failure> {
+        let known = self.account.identity(peer).await?;
+        match (message, known) {
+            (CiphertextMessage::PreKey(message), Some(known))
+                if *message.identity_key() != known =>
+            {
+                Err(ProtocolError::UntrustedIdentity(peer.clone()).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn read_state(&self) -> Result<PartyState, Failure> {
         let transaction = self.begin();
         let stores = Stores::all_in(&transaction);
@@ -239,6 +256,7 @@ impl Party for AccountParty {
         let peer = parse_address(remote)?;
         let message = parse_message(envelope)?;
         let kind = message.message_type().into();
+        wait(self.refuse_strangers(&peer, &message))?;
         let plaintext = wait(self.receive(&peer, kind, &envelope.body))?;
         self.ledger.meet(remote);
         self.ledger.was_read(&message);

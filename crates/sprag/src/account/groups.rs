@@ -12,9 +12,13 @@ use uuid::Uuid;
 
 use super::{
     Account, Delivery, Envelope, EnvelopeType, Outgoing, Recipient,
-    mailbox::{deliver, known_delivery},
+    mailbox::{deliver, incoming, known_delivery},
 };
-use crate::{Error, GroupCipher, backend::Backend, durable::Turn, durable::names::Name};
+use crate::{
+    Error, GroupCipher,
+    backend::Backend,
+    durable::{Turn, names::Name, value::Incoming},
+};
 
 impl<B: Backend> Account<B> {
     /// Our sender key for a new member of the group `distribution_id`: with it all later messages can be read,
@@ -183,7 +187,11 @@ impl<B: Backend> Account<B> {
             let plaintext = GroupCipher::new(&tx, &self.address)
                 .decrypt(sender, message)
                 .await?;
-            deliver(&tx, id, sender, Some(group), plaintext).await
+            let incoming = Incoming {
+                group: Some(group),
+                ..incoming(&tx, sender, plaintext)
+            };
+            deliver(&tx, id, incoming).await
         })
         .await
     }

@@ -57,7 +57,7 @@ impl<B: Backend> Account<B> {
         let mut inventory = load_inventory(tx).await?;
         let signed = self.signed_pre_key(tx, &mut inventory, &identity, &mut rng);
         let signed_pre_key = signed.await?.public_view()?;
-        let (now, policy) = (tx.now(), &self.policy);
+        let (now, policy) = (tx.now(), &self.key_policy);
 
         let mut hand_out = async |sort| {
             let keys = make_keys(tx, sort, 1, &identity, &mut rng).await?;
@@ -97,7 +97,7 @@ impl<B: Backend> Account<B> {
         rng: &mut (impl CryptoRng + Send),
     ) -> Result<SignedPreKeyRecord, Error> {
         let sort = KeySort::SignedPreKey;
-        if !inventory.rotation_is_due(sort, tx.now(), &self.policy)
+        if !inventory.rotation_is_due(sort, tx.now(), &self.key_policy)
             && let Some(batch) = inventory.newest(sort)
             && let Some(record) = tx.load_signed_pre_key(batch.keys.first.into()).await?
         {

@@ -44,7 +44,7 @@ impl<B: Backend> Account<B> {
     pub async fn safety_number(&self, peer: &ProtocolAddress) -> Result<Fingerprint, Error> {
         let (ours, theirs) = self
             .run(|tx| async move {
-                let names = [Name::Account, Name::Identity(peer)];
+                let names = [Name::Account, self.identity_name(peer)];
                 tx.prefetch("load_identity", &names).await?;
                 let ours = self.own(&tx, |own| *own.key_pair.identity_key()).await?;
                 let theirs = tx.load_identity(peer).await?;

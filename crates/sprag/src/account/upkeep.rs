@@ -54,7 +54,7 @@ impl<B: Backend> Account<B> {
     /// Looks after our pre-keys by another [`Policy`] than the usual one.
     #[must_use]
     pub fn with_key_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.key_policy = policy;
         self
     }
 
@@ -103,7 +103,12 @@ impl<B: Backend> Account<B> {
         let counts = server.counts().await?;
         let inventory = self.key_inventory().await?;
         let now = self.store.environment().now();
-        Ok(upkeep::plan(&inventory, Some(&counts), now, &self.policy))
+        Ok(upkeep::plan(
+            &inventory,
+            Some(&counts),
+            now,
+            &self.key_policy,
+        ))
     }
 
     /// Whether it is time for the [upkeep](Self::upkeep): it was not done for 12 hours, the clock went back, or a message was received
@@ -117,7 +122,7 @@ impl<B: Backend> Account<B> {
         }
         let inventory = self.key_inventory().await?;
         let now = self.store.environment().now();
-        Ok(inventory.check_is_due(now, &self.policy))
+        Ok(inventory.check_is_due(now, &self.key_policy))
     }
 
     /// The pre-keys that we have made and hold, by batch.
@@ -137,11 +142,11 @@ impl<B: Backend> Account<B> {
         if good_until.is_some_and(|until| now < until) {
             return Ok(());
         }
-        let good_until = self.key_inventory().await?.good_until(&self.policy);
+        let good_until = self.key_inventory().await?.good_until(&self.key_policy);
         if good_until.is_some_and(|until| until <= now) {
             return Err(Error::KeysTooOld);
         }
-        let look_again = now.saturating_add(self.policy.check_every);
+        let look_again = now.saturating_add(self.key_policy.check_every);
         self.hints.known().good_until = Some(good_until.unwrap_or(look_again));
         Ok(())
     }
@@ -165,7 +170,7 @@ impl<B: Backend> Account<B> {
     async fn next_action(&self, server: Option<&ServerView>) -> Result<Option<Action>, Error> {
         let inventory = self.key_inventory().await?;
         let now = self.store.environment().now();
-        Ok(upkeep::next(&inventory, server, now, &self.policy))
+        Ok(upkeep::next(&inventory, server, now, &self.key_policy))
     }
 
     async fn perform<S: KeyServer + ?Sized>(
@@ -338,7 +343,7 @@ impl<B: Backend> Account<B> {
     async fn delete_some(&self, keys: &KeyRange, count: u32) -> Result<bool, Error> {
         self.run(|tx| async move {
             let mut inventory = load_inventory(&tx).await?;
-            if !inventory.is_expired(keys, tx.now(), &self.policy) {
+            if !inventory.is_expired(keys, tx.now(), &self.key_policy) {
                 return Ok(false);
             }
             let ids = keys.ids().take(count.max(1) as usize);
@@ -380,12 +385,12 @@ impl<B: Backend> Account<B> {
 
     /// Notes that nothing more is to be done, unless that was noted not long ago.
     async fn note_check(&self) -> Result<(), Error> {
-        let often = self.policy.check_every / 12;
+        let often = self.key_policy.check_every / 12;
         let good_until = self
             .run(|tx| async move {
                 let mut inventory = load_inventory(&tx).await?;
                 let now = tx.now();
-                let good_until = inventory.good_until(&self.policy);
+                let good_until = inventory.good_until(&self.key_policy);
                 let known =
                     |checked: Timestamp| checked <= now && now < checked.saturating_add(often);
                 if !inventory.checked.is_some_and(known) {

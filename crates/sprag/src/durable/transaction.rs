@@ -19,6 +19,8 @@ use crate::{
         AccountId, Backend, BackendError, Batch, Kind, OperationId, Record, RecordKey, Version,
     },
     environment::generator,
+    events::Event,
+    identity_policy::Profile,
 };
 
 /// One operation of one account on a [`DurableStore`]. It implements the six store traits.
@@ -58,6 +60,8 @@ pub struct Transaction<B> {
     reading: Reading,
     /// Never held across an await.
     slots: Mutex<HashMap<RecordKey, Slot>>,
+    /// What is to be told after the commit.
+    events: Mutex<Vec<Event>>,
 }
 
 /// Where a transaction takes its records from.
@@ -114,7 +118,13 @@ impl<B: Backend> Transaction<B> {
             account,
             reading,
             slots: Mutex::default(),
+            events: Mutex::default(),
         }
+    }
+
+    /// How the account deals with identities, if it is in use.
+    pub(super) fn profile_in_use(&self) -> Option<Arc<Profile>> {
+        self.store.profile(&self.account)
     }
 
     /// The time now.
@@ -153,7 +163,23 @@ impl<B: Backend> Transaction<B> {
             .collect();
         self.settle(batch).await?;
         self.keep_in_cache(&written);
+        self.tell();
         Ok(())
+    }
+
+    /// Has `event` told once the commit has made it true.
+    pub(crate) fn note(&self, event: Event) {
+        self.events_noted().push(event);
+    }
+
+    fn tell(&self) {
+        for event in self.events_noted().drain(..) {
+            self.store.events().emit(self.account, event);
+        }
+    }
+
+    fn events_noted(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sure that all that was read stood at one moment. What was written is not looked at.

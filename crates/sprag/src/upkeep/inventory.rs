@@ -278,6 +278,15 @@ impl Inventory {
         self.batches.retain(|batch| batch.keys.count > 0);
     }
 
+    /// Whatever there was may have been used: one-time keys are gone, all others are to be replaced.
+    pub(crate) fn start_over(&mut self, now: Timestamp) {
+        self.batches.retain(|batch| !batch.keys.sort.is_one_time());
+        for batch in &mut self.batches {
+            batch.stale_since.get_or_insert(now);
+        }
+        self.checked = None;
+    }
+
     fn each(&mut self, keys: &[KeyRange], change: impl Fn(&mut Batch)) {
         for batch in &mut self.batches {
             if keys.iter().any(|keys| keys.is(&batch.keys)) {

@@ -166,12 +166,13 @@ impl ServerView {
         }
     }
 
-    /// Whether it has got a batch of which that is not known yet. Whoever made one-time keys did so because few were left; if there
-    /// are many now, they arrived.
-    fn has_got(&self, keys: &KeyRange, policy: &Policy) -> bool {
+    /// Whether it has got a batch of which that is not known yet. One-time keys beside published ones were made because few were left;
+    /// if there are many now, they arrived.
+    fn has_got(&self, keys: &KeyRange, inventory: &Inventory, policy: &Policy) -> bool {
         self.taken.contains(keys)
             || if keys.sort.is_one_time() {
-                self.left(keys.sort) >= policy.refill_below
+                let is_a_refill = inventory.newest_published(keys.sort).is_some();
+                is_a_refill && self.left(keys.sort) >= policy.refill_below
             } else {
                 self.held(keys.sort) == Held::Key(keys.first)
             }
@@ -226,7 +227,7 @@ fn supply(
     let (got, wanted): (Vec<_>, Vec<_>) = inventory
         .pending()
         .map(|batch| batch.keys)
-        .partition(|keys| server.has_got(keys, policy));
+        .partition(|keys| server.has_got(keys, inventory, policy));
     if !got.is_empty() {
         return Some(Action::Confirm(got));
     }
@@ -260,7 +261,9 @@ fn due(
 ) -> Vec<Generation> {
     let is_due = |sort: KeySort| {
         if sort.is_one_time() {
-            server.left(sort) < policy.refill_below
+            // What is there and is not known here is of no use.
+            let is_unknown = inventory.newest(sort).is_none();
+            (is_unknown || server.left(sort) < policy.refill_below)
                 && !inventory.pending().any(|batch| batch.keys.sort == sort)
                 && inventory.of(sort).count() < policy.max_batches
         } else {

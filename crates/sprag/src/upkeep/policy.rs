@@ -20,8 +20,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
-    /// How many one-time keys of each sort are made at once: 100. It counts as at least 1 and as at most
-    /// [`MAX_BATCH`](Self::MAX_BATCH).
+    /// How many one-time keys of each sort are made at once: 100. It counts as at least
+    /// [`refill_below`](Self::refill_below), and as at most [`MAX_BATCH`](Self::MAX_BATCH).
     pub batch: u32,
     /// New one-time keys are made when the server holds fewer than this: 10.
     pub refill_below: usize,
@@ -52,7 +52,8 @@ impl Policy {
     pub const MAX_BATCH: u32 = 200;
 
     pub(super) fn batch_size(&self) -> u32 {
-        self.batch.clamp(1, Self::MAX_BATCH)
+        let enough = u32::try_from(self.refill_below).unwrap_or(u32::MAX);
+        self.batch.max(enough).clamp(1, Self::MAX_BATCH)
     }
 
     pub(super) fn rotation(&self) -> Duration {

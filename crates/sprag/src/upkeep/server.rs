@@ -13,8 +13,8 @@ use sprag_core::{
 /// Where our public keys are published. The application implements it over its own protocol.
 ///
 /// What a server must do beside, or first messages fail: it hands out each one-time key once, so it does not take one again
-/// that it has handed out; and it forgets the one-time keys before when it gets new ones, or hands out the oldest first, because
-/// we keep their private halves for a while only.
+/// that it has handed out; and it forgets the one-time keys before when it gets new ones, because we keep their private halves for
+/// a while only.
 #[async_trait]
 pub trait KeyServer: Send + Sync {
     /// What the server holds of this device.
@@ -23,8 +23,8 @@ pub trait KeyServer: Send + Sync {
     /// The server could not be asked. Nothing is done then.
     async fn counts(&self) -> Result<KeyCounts, KeyServerError>;
 
-    /// Publishes keys: the signed pre-key and the last-resort Kyber pre-key take the place of those before; so do the one-time keys of
-    /// a sort if there are any, or they are handed out after those before.
+    /// Publishes keys: the signed pre-key and the last-resort Kyber pre-key take the place of those before, and so do the one-time keys
+    /// of a sort if there are any.
     ///
     /// After an error, or if the process died meanwhile, the same keys may be published again; keys whose ids are there
     /// already are the same keys.

@@ -259,17 +259,35 @@ fn a_server_that_is_drained_does_not_fill_our_disk() {
 }
 
 #[test]
-fn batches_smaller_than_what_is_to_be_left_are_made_until_there_is_enough() {
+fn a_batch_is_as_large_as_what_is_to_be_left() {
     let mut policy = Policy::default();
-    policy.batch = 4;
-    let new = Inventory::default();
-    let actions = plan(&new, Some(&KeyCounts::default()), days(0), &policy);
-    let generations = actions
-        .iter()
-        .filter(|step| matches!(step, Action::Generate(_)));
-    assert_eq!(generations.count(), 3);
-    policy.batch = 0;
-    plan(&new, Some(&KeyCounts::default()), days(0), &policy);
+    for (batch, refill_below, count) in [(4, 10, 10), (0, 0, 1), (1000, 10, 200)] {
+        (policy.batch, policy.refill_below) = (batch, refill_below);
+        let actions = plan(
+            &Inventory::default(),
+            Some(&KeyCounts::default()),
+            days(0),
+            &policy,
+        );
+        assert_eq!(actions.len(), 3);
+        assert_eq!(actions[0].rows()[0].2, count);
+    }
+}
+
+#[test]
+fn keys_of_the_server_that_are_not_known_here_count_for_nothing() {
+    let mut inventory = with_stale(PreKey, &[10]);
+    inventory.start_over(days(120));
+    assert_eq!(inventory.of(PreKey).count(), 0);
+    let actions = plan(&inventory, Some(&FULL), days(120), &Policy::default());
+    let made: Vec<_> = actions[0].rows().iter().map(|row| row.1).collect();
+    assert_eq!(made, KeySort::ALL);
+    // Nor after a crash.
+    for sort in KeySort::ALL {
+        inventory.add(range(sort, 700), days(120));
+    }
+    let actions = plan(&inventory, Some(&FULL), days(120), &Policy::default());
+    assert!(matches!(&actions[0], Action::Publish(keys) if keys.len() == 4));
 }
 
 #[test]
