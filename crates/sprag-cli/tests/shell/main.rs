@@ -8,3 +8,4 @@ mod identities;
 mod messages;
 mod person;
 mod safety;
+mod upkeep;
