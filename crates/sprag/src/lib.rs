@@ -118,6 +118,7 @@
 //! | show two people that nobody stands between them | [`Account::safety_number`], [`verify`](Account::verify) |
 //! | list whom one knows, and how far each is trusted | [`Account::identities`] |
 //! | hear of changed identities and the like | [`Account::events`] |
+//! | keep a server supplied with fresh pre-keys | [`Account::upkeep`] |
 //! | decide when a peer could not decrypt | [`Account::assess_retry`] |
 //!
 //! Each is one commit, with inbox and outbox, like the rest.
