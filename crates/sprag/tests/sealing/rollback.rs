@@ -126,7 +126,7 @@ async fn recovery_that_was_interrupted_goes_on() {
     world.reopened().await.unwrap();
     for nth in 1.. {
         let earlier = FaultyBackend::new(copy_of(&copy).await);
-        earlier.inject_any(nth, Fault::FailAfter(BackendError::Busy));
+        earlier.inject_any(nth, Fault::FailBefore(BackendError::Busy));
         let recover = || StoreOptions::new().recover(earlier.clone(), world.vault.clone());
         if recover().await.is_ok() {
             assert!(nth > 10, "the faults must have hit something");
