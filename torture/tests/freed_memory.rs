@@ -100,8 +100,8 @@ async fn tell(mut learning: Option<&mut Secrets>) {
         let store = pair.bob.store().begin(&bob);
         let id = bundle.pre_key.as_ref().unwrap().id;
         let record = store.load_pre_key(id).await.unwrap().unwrap();
-        let private = record.private_key().unwrap().serialize();
-        secrets.add("one-time pre-key", &private[..]);
+        let record = record.serialize();
+        secrets.add("one-time pre-key", of_number(&record, 3).next().unwrap());
     }
     pair.alice.start_session(&bob, &bundle).await.unwrap();
     for _ in 0..ROUNDS {
@@ -163,7 +163,10 @@ impl Pair {
         for (one, other) in [(&self.alice, &self.bob), (&self.bob, &self.alice)] {
             let store = one.store().begin(one.address());
             let identity = store.identity_key_pair().await.unwrap();
-            secrets.add("identity key", of_number(&identity.serialize(), 2).next().unwrap());
+            secrets.add(
+                "identity key",
+                of_number(&identity.serialize(), 2).next().unwrap(),
+            );
             if let Some(session) = store.load_session(other.address()).await.unwrap() {
                 secrets.add_session(&session.serialize());
             }
