@@ -8,6 +8,7 @@ use std::{
 };
 
 use rand::Rng;
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InboxId, ProtocolAddress,
     SessionCipher, SessionRecord, SessionStore, Transaction,
@@ -75,7 +76,9 @@ pub fn ping_pong_among(conversations: usize, others: usize) -> Runner {
 /// How long opening takes.
 async fn open_and_close(folder: &TempDir) -> Duration {
     let start = Instant::now();
-    let store = DurableStore::open(open(folder).await).await.unwrap();
+    let store = DurableStore::open(open(folder).await, MemoryVault::new())
+        .await
+        .unwrap();
     let took = start.elapsed();
     store.close().await.unwrap();
     took
@@ -132,7 +135,9 @@ fn pairs_in(folder: &Arc<TempDir>, count: usize) -> Vec<Pair> {
     let identities = [&settled.alice.identity, &settled.bob.identity];
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = DurableStore::open(open(folder).await).await.unwrap();
+        let store = DurableStore::open(open(folder).await, MemoryVault::new())
+            .await
+            .unwrap();
         let mut pairs = Vec::with_capacity(count);
         for (number, snapshot) in snapshots.iter().cycle().take(count).enumerate() {
             let pair = Pair::new(&store, folder, number, identities, snapshot);

@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, DurableStore, EnvelopeType, PreKeyBundle, ProtocolAddress, RetryAssessment,
     SessionStore as _, Timestamp,
@@ -46,7 +47,9 @@ impl Pair {
         let official = Official::start().unwrap();
         let bob = Address::new("796abedb-ca4e-4f18-8803-1fde5b921f9f", 2);
         let bob = official.create(&bob, 200, None).unwrap();
-        let store = DurableStore::open(MemoryBackend::new()).await.unwrap();
+        let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new())
+            .await
+            .unwrap();
         let alice = ProtocolAddress::new("9d0652a3-dcc3-4d11-975f-74d61598733f", 1).unwrap();
         let alice = Account::create(store, alice).await.unwrap();
         let mut pair = Self {

@@ -3,12 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use sprag::backend::{
-    AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
-    Record, RecordKey,
-};
+use sprag::backend::{Backend, BackendError, Batch, CommitOutcome};
+use sprag_testkit::backend::PassThrough;
 
-/// Passes everything on, and counts.
+/// Passes everything on, and counts. Deletions that nobody waits for do not count: they are part of somebody's commit,
+/// or of one of their own.
 pub struct Counting<B> {
     inner: B,
     commits: AtomicU64,
@@ -33,9 +32,11 @@ impl<B> Counting<B> {
 }
 
 #[async_trait]
-impl<B: Backend> Backend for Counting<B> {
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        self.inner.read(keys).await
+impl<B: Backend> PassThrough for Counting<B> {
+    type Inner = B;
+
+    fn inner(&self) -> &B {
+        &self.inner
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
@@ -47,35 +48,6 @@ impl<B: Backend> Backend for Counting<B> {
         };
         outcome
     }
-
-    /// Part of somebody's commit, or of one that nobody waits for.
-    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.inner.delete_soon(batch).await
-    }
-
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.inner.committed(operation).await
-    }
-
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.inner.scan(account, kind, after, limit).await
-    }
-
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.inner.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.inner.close().await
-    }
 }
+
+sprag_testkit::pass_through!(<B: Backend> Counting<B>);

@@ -3,11 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sprag::backend::{
-    AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
-    MemoryBackend, OperationId, Record, RecordKey,
-};
-use sprag::{Account, DurableStore, ProtocolAddress};
+use sprag::backend::{Backend, BackendError, Batch, CommitOutcome, MemoryBackend};
+use sprag::{Account, ProtocolAddress, StoreOptions};
+use sprag_testkit::backend::PassThrough;
 
 /// A backend in memory that remembers its commits.
 #[derive(Clone, Default)]
@@ -30,7 +28,10 @@ impl Peer {
     /// If it cannot be made.
     pub async fn new(name: &str) -> Self {
         let backend = Remembering::default();
-        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let store = StoreOptions::new()
+            .dangerously_open_in_clear_text(backend.clone())
+            .await
+            .unwrap();
         let account = Account::create(store, address(name)).await.unwrap();
         Self { account, backend }
     }
@@ -50,7 +51,10 @@ impl Peer {
         for batch in commits {
             assert_eq!(copy.commit(batch).await, Ok(CommitOutcome::Committed));
         }
-        let store = DurableStore::open(copy).await.unwrap();
+        let store = StoreOptions::new()
+            .dangerously_open_in_clear_text(copy)
+            .await
+            .unwrap();
         let address = self.account.address().clone();
         Account::open(store, address).await.unwrap()
     }
@@ -71,9 +75,11 @@ impl Remembering {
 }
 
 #[async_trait]
-impl Backend for Remembering {
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        self.inner.read(keys).await
+impl PassThrough for Remembering {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.inner
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
@@ -84,29 +90,9 @@ impl Backend for Remembering {
         outcome
     }
 
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.inner.committed(operation).await
-    }
-
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.inner.scan(account, kind, after, limit).await
-    }
-
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.inner.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.inner.close().await
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        PassThrough::commit(self, batch).await
     }
 }
+
+sprag_testkit::pass_through!(Remembering);

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
+use sprag::vault::MemoryVault;
 use sprag::{Account, Delivery, DurableStore, Envelope, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
@@ -55,7 +57,10 @@ impl Recovery<'_> {
         seed: u64,
     ) -> Verdict {
         is_sound(path)?;
-        let store = DurableStore::open_in(backend, Seeded::new(seed)).await;
+        let store = StoreOptions::new()
+            .environment(Seeded::new(seed))
+            .dangerously_open_in_clear_text(backend)
+            .await;
         let store = store.map_err(told("opening the store"))?;
         let account = match (
             Account::open(store.clone(), address(NAME)).await,
@@ -238,7 +243,7 @@ impl Recovery<'_> {
         let Some(bundle) = &self.ledger.bundle else {
             return Ok(());
         };
-        let store = DurableStore::open(MemoryBackend::new()).await;
+        let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await;
         let store = store.map_err(told("a store in memory"))?;
         let stranger = Account::create(store, address("stranger")).await;
         let stranger = stranger.map_err(told("a stranger"))?;

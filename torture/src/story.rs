@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 use sprag::backend::Backend;
-use sprag::{Account, DurableStore, Environment, Error, OutboxId, Timestamp};
+use sprag::{Account, Environment, Error, OutboxId, StoreOptions, Timestamp};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
 use crate::disk::Event;
@@ -425,7 +425,10 @@ impl Teller {
 /// What the store reports.
 pub async fn open(path: &Path, seed: u64) -> Result<Account<SqliteBackend>, Error> {
     let backend = SqliteOptions::file(path).readers(1).open().await?;
-    let store = DurableStore::open_in(backend, Seeded::new(seed)).await?;
+    let store = StoreOptions::new()
+        .environment(Seeded::new(seed))
+        .dangerously_open_in_clear_text(backend)
+        .await?;
     Account::open_or_create(store, address(NAME)).await
 }
 

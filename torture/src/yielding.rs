@@ -42,6 +42,10 @@ impl<B: Backend> Backend for Yielding<B> {
         wait_around(self.0.commit(batch)).await
     }
 
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        wait_around(self.0.delete_soon(batch)).await
+    }
+
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
         wait_around(self.0.committed(operation)).await
     }
@@ -54,6 +58,14 @@ impl<B: Backend> Backend for Yielding<B> {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
         wait_around(self.0.scan(account, kind, after, limit)).await
+    }
+
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        wait_around(self.0.scan_all(after, limit)).await
     }
 
     fn limits(&self) -> Limits {

@@ -13,9 +13,10 @@ use std::task::{Context, Poll, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
+use sprag::vault::MemoryVault;
 use sprag::{
-    Account, CiphertextMessage, CiphertextMessageType, DurableStore, Envelope, Error, OutboxId,
-    Recipient,
+    Account, CiphertextMessage, CiphertextMessageType, Envelope, Error, OutboxId, Recipient,
+    StoreOptions,
 };
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_torture::pace::{generator, say, seeds};
@@ -88,7 +89,10 @@ impl World {
         for (number, name) in NAMES.into_iter().enumerate() {
             let storage = FaultyBackend::new(Yielding(MemoryBackend::new()));
             let environment = Seeded::new(seed ^ (number as u64) << 32);
-            let store = DurableStore::open_in(storage.clone(), environment).await;
+            let store = StoreOptions::new()
+                .environment(environment)
+                .open(storage.clone(), MemoryVault::new())
+                .await;
             let account = Account::create(store.unwrap(), address(name)).await;
             people.push(Person {
                 account: account.unwrap(),
@@ -313,14 +317,18 @@ impl World {
                 detail: "injected".to_owned(),
             };
             let nth = self.rng.random_range(1..4);
+            let change = match self.rng.random_ratio(1, 3) {
+                true => Call::DeleteSoon,
+                false => Call::Commit,
+            };
             match self.rng.random_range(0..8) {
                 0 => storage.inject_any(nth, Fault::FailBefore(error)),
                 1 => storage.inject_any(nth, Fault::FailAfter(error)),
                 2 => storage.inject_any(nth, Fault::HangBefore),
                 3 => storage.inject_any(nth, Fault::HangAfter),
-                4 => storage.inject(Call::Commit, 1, Fault::UnknownApplied),
-                5 => storage.inject(Call::Commit, 1, Fault::UnknownLost),
-                6 => storage.inject(Call::Commit, 1, Fault::Conflict),
+                4 => storage.inject(change, 1, Fault::UnknownApplied),
+                5 => storage.inject(change, 1, Fault::UnknownLost),
+                6 => storage.inject(change, 1, Fault::Conflict),
                 _ => storage.inject(Call::Committed, 1, Fault::FailBefore(error)),
             }
         }

@@ -16,7 +16,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
+use sprag::vault::MemoryVault;
 use sprag::{Account, DurableStore};
 use sprag_sqlite::SqliteOptions;
 use sprag_torture::pace::{say, seconds};
@@ -66,7 +68,9 @@ fn talk(manner: Manner) {
 
 /// The account, with a session that both have used.
 async fn meet(path: &Path) -> Account<MemoryBackend> {
-    let store = DurableStore::open(MemoryBackend::new()).await.unwrap();
+    let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new())
+        .await
+        .unwrap();
     let bob = Account::create(store, address("bob")).await.unwrap();
     let alice = alice(path).await;
     let bundle = bob.bundle().await.unwrap();
@@ -87,7 +91,10 @@ async fn after(path: &Path, bob: &Account<MemoryBackend>) {
 
 async fn alice(path: &Path) -> Account<impl Backend> {
     let backend = SqliteOptions::file(path).open().await.unwrap();
-    let store = DurableStore::open(backend).await.unwrap();
+    let store = StoreOptions::new()
+        .dangerously_open_in_clear_text(backend)
+        .await
+        .unwrap();
     Account::open_or_create(store, address("alice"))
         .await
         .unwrap()

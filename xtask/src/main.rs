@@ -62,6 +62,7 @@ fn main() -> ExitCode {
 
 fn test() -> Outcome {
     fetch_peer()?;
+    install_keychain()?;
     cargo(&["test", "--workspace", "--no-fail-fast"])
 }
 
@@ -105,6 +106,42 @@ fn fetch_peer() -> Outcome {
                  registry: is it reachable?"
         )
     })
+}
+
+/// Installs the keychain that the tests of the vaults start, where Debian's packages are at hand. Other systems
+/// have another keychain, which is not tested.
+fn install_keychain() -> Outcome {
+    let tools = ["dbus-daemon", "dbus-send", "gnome-keyring-daemon"];
+    let missing: Vec<_> = tools
+        .into_iter()
+        .filter(|tool| Command::new(tool).arg("--version").output().is_err())
+        .collect();
+    if missing.is_empty() || !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let install = || {
+        apt(&["update"])?;
+        let packages = ["dbus", "dbus-bin", "dbus-daemon", "gnome-keyring"];
+        apt(&[
+            &["install", "--yes", "--no-install-recommends"][..],
+            &packages,
+        ]
+        .concat())
+    };
+    install().map_err(|error| {
+        format!(
+            "{error}. The tests of the keychain need {}: install the packages dbus and gnome-keyring, \
+             or run this as root on Debian, where it does so itself.",
+            missing.join(", ")
+        )
+    })
+}
+
+fn apt(arguments: &[&str]) -> Outcome {
+    let mut command = Command::new("apt-get");
+    run(command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn fuzz(target: Option<String>, seconds: u64) -> Outcome {

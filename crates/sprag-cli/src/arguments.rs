@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use sprag::{InboxId, OutboxId, ProtocolAddress, Uuid};
+use sprag::{InboxId, OutboxId, ProtocolAddress, Uuid, protocol::identity::IdentityKey};
+
+use crate::formats::Base64;
 
 /// Signal Protocol sessions from the shell.
 ///
@@ -63,6 +65,9 @@ pub(crate) enum Command {
     /// Groups: messages that are encrypted once for all members.
     #[command(subcommand)]
     Group(Group),
+    /// The identities of peers, and how far they are trusted.
+    #[command(subcommand)]
+    Identity(Identity),
     /// Received messages that were not handed over yet.
     #[command(subcommand)]
     Inbox(Inbox),
@@ -155,6 +160,33 @@ pub(crate) enum Group {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Identity {
+    /// List the known identities: the peer, the identity key, and whether it is unverified, verified, or changed.
+    List(Format),
+    /// Trust an identity key that has changed, so that the peer can be sent to.
+    ///
+    /// Do this only if you know why it has changed, for instance because the peer has installed anew: otherwise somebody may
+    /// have taken the peer's place.
+    Approve {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+        /// The identity key, as the list or the peer's bundle shows it.
+        #[arg(value_name = "IDENTITY_KEY")]
+        key: Key,
+    },
+    /// Hold an identity key for verified, after the safety numbers were compared.
+    Verify {
+        /// The peer.
+        #[arg(value_name = "NAME.DEVICE")]
+        peer: Address,
+        /// The identity key, as the list shows it.
+        #[arg(value_name = "IDENTITY_KEY")]
+        key: Key,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Inbox {
     /// List the messages.
     List(Format),
@@ -211,6 +243,20 @@ impl FromStr for Address {
             .map_err(|_| "the device, after the last dot, is a number from 1 to 127")?;
         let address = ProtocolAddress::new(name, device);
         address.map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// An identity key in base64.
+#[derive(Clone, Debug)]
+pub(crate) struct Key(pub(crate) IdentityKey);
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes: Base64 = text.parse()?;
+        let key = IdentityKey::deserialize(&bytes.0);
+        key.map(Self).map_err(|error| error.to_string())
     }
 }
 

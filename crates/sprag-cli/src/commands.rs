@@ -3,6 +3,7 @@
 mod account;
 mod demo;
 mod groups;
+mod identities;
 mod mailbox;
 mod messages;
 mod place;
@@ -11,7 +12,7 @@ mod safety;
 use std::io::{self, Read};
 
 use crate::{
-    arguments::{Arguments, Command, Group, Inbox, Outbox, Session},
+    arguments::{Arguments, Command, Group, Identity, Inbox, Outbox, Session},
     error::CliError,
 };
 use place::Place;
@@ -41,6 +42,13 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
             groups::encrypt(place, group, id.as_deref()).await
         }
         Command::Group(Group::Decrypt { sender }) => groups::decrypt(place, &sender.0).await,
+        Command::Identity(Identity::List(format)) => identities::list(place, format).await,
+        Command::Identity(Identity::Approve { peer, key }) => {
+            identities::approve(place, &peer.0, &key.0).await
+        }
+        Command::Identity(Identity::Verify { peer, key }) => {
+            identities::verify(place, &peer.0, &key.0).await
+        }
         Command::Inbox(Inbox::List(format)) => mailbox::list_inbox(place, format).await,
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,

@@ -1,7 +1,7 @@
 //! The JSON that goes over standard input and output: bundles as Signal's servers hand them out, and
 //! envelopes.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use base64::{
     Engine,
@@ -36,6 +36,15 @@ impl fmt::Display for Base64 {
     }
 }
 
+impl FromStr for Base64 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = BASE64.decode(text).map(Self);
+        bytes.map_err(|error| format!("base64: {error}"))
+    }
+}
+
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -45,10 +54,7 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        BASE64
-            .decode(text)
-            .map(Self)
-            .map_err(|error| de::Error::custom(format!("base64: {error}")))
+        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -21,6 +21,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
     line(&serde_json::to_string(value).map_err(io::Error::from)?)
 }
 
+/// What the user should know of a command that did what it was asked for.
+#[expect(clippy::print_stderr, reason = "this is how a command reports")]
+pub(crate) fn warn(code: &str, text: &str) {
+    eprintln!("warning[{code}]: {text}");
+}
+
 #[expect(clippy::print_stderr, reason = "this is how a command reports")]
 pub(crate) fn report(error: &CliError) {
     eprintln!("error[{}]: {error}", error.code());

@@ -3,6 +3,7 @@
 -- account     16 opaque bytes, whose record it is
 -- key         0 to 64 opaque bytes, compared as unsigned bytes
 -- version     a random 64-bit number other than zero, as a two's complement integer; never recurs for a key
+--             with another content
 -- updated_at  milliseconds since 1970 by the clock of the writer, for the eyes of operators; nothing depends on it
 -- bytes       the record, opaque (sealed by whoever called); last, so that the columns before it are found on the
 --             first page of a long row

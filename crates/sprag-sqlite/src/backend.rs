@@ -16,7 +16,8 @@ use crate::location::{self, Watch};
 use crate::options::{Location, SqliteOptions};
 use crate::queue;
 use crate::reader::{ReadJob, Readers, Reply, Scan};
-use crate::writer::{Job, Request, Writer};
+use crate::walk::Walk;
+use crate::writer::{Job, Log, Request, Writer};
 use crate::{open, schema};
 
 /// A [`Backend`] in one SQLite file. See the [crate page](crate).
@@ -155,6 +156,19 @@ impl Backend for SqliteBackend {
             limit,
         };
         self.read_by(|reply| ReadJob::Scan { scan, reply }).await
+    }
+
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        let limit = self.limits().page(limit)?;
+        schema::check_kinds(after.map(RecordKey::kind))?;
+        self.settle_deletions(|deleted| !deleted.is_empty()).await?;
+        let after = after.copied();
+        let walk = Walk { after, limit };
+        self.read_by(|reply| ReadJob::Walk { walk, reply }).await
     }
 
     fn limits(&self) -> Limits {
@@ -319,7 +333,8 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
         }
         readers = Some(sender);
     }
-    let writer = Writer::new(connection, watch, Arc::clone(&shared), options.busy_timeout);
+    let log = Log::new(options.truncate_log_every, options.busy_timeout);
+    let writer = Writer::new(connection, watch, Arc::clone(&shared), log);
     let backend = SqliteBackend {
         writer: writer_sender,
         readers,

@@ -28,8 +28,9 @@
 //! # What it promises
 //! * **Durable.** The database is in WAL mode with `synchronous=FULL` (and `fullfsync` where that
 //!   matters): what was answered `Committed` survives a power cut.
-//! * **Forgetful.** `secure_delete` is on, and [`checkpoint`](sprag::backend::Backend::checkpoint)
-//!   and closing empty the write-ahead log. Neither alone would be enough.
+//! * **Forgetful.** `secure_delete` is on, and the write-ahead log is emptied [a minute after the first
+//!   commit in it](SqliteOptions::truncate_log_every), by
+//!   [`checkpoint`](sprag::backend::Backend::checkpoint) and by closing. Neither alone would be enough.
 //! * **Shared.** Any number of processes on one machine may use one file. Not over a network file
 //!   system, where SQLite's locks cannot be relied on.
 //! * **Careful.** A file that is not a store, is damaged at its head or comes from a later release
@@ -53,6 +54,7 @@ mod options;
 mod queue;
 mod reader;
 mod schema;
+mod walk;
 mod writer;
 
 pub use backend::SqliteBackend;

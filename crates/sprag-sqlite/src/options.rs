@@ -31,6 +31,7 @@ pub struct SqliteOptions {
     pub(crate) readers: usize,
     pub(crate) queue_length: usize,
     pub(crate) cache_bytes: usize,
+    pub(crate) truncate_log_every: Duration,
 }
 
 /// Where a store lies.
@@ -80,6 +81,7 @@ impl SqliteOptions {
             readers: 2,
             queue_length: 1024,
             cache_bytes: 16 << 20,
+            truncate_log_every: Duration::from_secs(60),
         }
     }
 
@@ -119,6 +121,24 @@ impl SqliteOptions {
     #[must_use]
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How long what was overwritten or deleted may lie in the write-ahead log: so long after the
+    /// first commit in it the log is emptied, whether or not anybody uses the store. As long as
+    /// another process reads an older state that cannot be done, and is tried again every few
+    /// seconds at least. Default: 60 seconds. A longer time saves little; with [`Duration::MAX`] only
+    /// [`checkpoint`](sprag::backend::Backend::checkpoint) and closing empty the log.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sprag_sqlite::SqliteOptions;
+    ///
+    /// let options = SqliteOptions::file("sprag.db").truncate_log_every(Duration::from_secs(10));
+    /// ```
+    #[must_use]
+    pub fn truncate_log_every(mut self, time: Duration) -> Self {
+        self.truncate_log_every = time;
         self
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::error::explain;
 use crate::queue::Receiver;
 use crate::schema;
+use crate::walk::{Steps, Walk};
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, BackendError>>;
@@ -22,7 +23,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, BackendError>>;
 pub(crate) type Page = Vec<(Vec<u8>, Record)>;
 
 /// A page of a scan ends once its records have this many bytes.
-const PAGE_BYTES: usize = 4 << 20;
+pub(crate) const PAGE_BYTES: usize = 4 << 20;
 
 /// How many jobs a reader takes at once, and does in one snapshot.
 const JOBS_AT_ONCE: usize = 32;
@@ -40,6 +41,10 @@ pub(crate) enum ReadJob {
     Scan {
         scan: Scan,
         reply: Reply<Page>,
+    },
+    Walk {
+        walk: Walk,
+        reply: Reply<Steps>,
     },
     /// Nobody asks any more after this: finish what is there and end.
     Stop,
@@ -119,6 +124,8 @@ impl ReadJob {
             Self::Validation { expect, reply } => answer(reply, validate(connection, &expect)),
             Self::Scan { reply, .. } if reply.is_closed() => {}
             Self::Scan { scan, reply } => answer(reply, scan.page(connection)),
+            Self::Walk { reply, .. } if reply.is_closed() => {}
+            Self::Walk { walk, reply } => answer(reply, walk.page(connection)),
             Self::Stop => {}
         }
     }
@@ -128,6 +135,7 @@ impl ReadJob {
             Self::Records { reply, .. } => answer(reply, Err(error.clone())),
             Self::Validation { reply, .. } => answer(reply, Err(error.clone())),
             Self::Scan { reply, .. } => answer(reply, Err(error.clone())),
+            Self::Walk { reply, .. } => answer(reply, Err(error.clone())),
             Self::Stop => {}
         }
     }
@@ -227,7 +235,10 @@ impl Scan {
 }
 
 /// The record in the columns `first` (version) and the next (bytes).
-fn record(row: &Row<'_>, first: usize) -> Result<Result<Record, BackendError>, rusqlite::Error> {
+pub(crate) fn record(
+    row: &Row<'_>,
+    first: usize,
+) -> Result<Result<Record, BackendError>, rusqlite::Error> {
     let number = row.get(first)?;
     let bytes = match row.get_ref(first + 1)? {
         ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),

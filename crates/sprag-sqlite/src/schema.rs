@@ -94,6 +94,9 @@ pub(crate) struct Table {
     pub(crate) scan: &'static str,
     /// the same after a key
     pub(crate) scan_after: &'static str,
+    /// account, key, version and bytes of the rows of all accounts after an account and key,
+    /// ascending, up to a limit
+    pub(crate) walk: &'static str,
 }
 
 macro_rules! table {
@@ -129,6 +132,11 @@ macro_rules! table {
                 "SELECT key, version, bytes FROM ",
                 $name,
                 " WHERE account = ?1 AND key > ?3 ORDER BY key LIMIT ?2"
+            ),
+            walk: concat!(
+                "SELECT account, key, version, bytes FROM ",
+                $name,
+                " WHERE (account, key) > (?1, ?2) ORDER BY account, key LIMIT ?3"
             ),
         }
     };
@@ -211,6 +219,7 @@ mod tests {
                 table.delete,
                 table.scan,
                 table.scan_after,
+                table.walk,
             ] {
                 connection.prepare(statement).unwrap();
             }
@@ -239,6 +248,10 @@ mod tests {
             (
                 table.scan_after,
                 "USING INDEX sqlite_autoindex_session_1 (account=? AND key>?)",
+            ),
+            (
+                table.walk,
+                "USING INDEX sqlite_autoindex_session_1 ((account,key)>(?,?))",
             ),
             (table.update, "USING INTEGER PRIMARY KEY (rowid=?)"),
             (table.delete, "USING INTEGER PRIMARY KEY (rowid=?)"),

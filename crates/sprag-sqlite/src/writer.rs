@@ -10,22 +10,22 @@
 //! Deletions that nobody waits for go into the transaction that is open, or the next one; if none
 //! comes they get one of their own. They stay in the writer's hands until they are durable.
 
+mod log;
 mod rows;
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
-use rusqlite::hooks::Wal;
 use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId, RecordKey};
 
 use crate::backend::Shared;
 use crate::error::{explain, leaves_doubt_about_the_disk};
 use crate::location::Watch;
 use crate::queue::{Receiver, Wait};
-use crate::reader::{ReadJob, Reply, answer, execute, prepare};
+use crate::reader::{ReadJob, Reply, answer, execute};
+pub(crate) use log::Log;
 use rows::Rows;
 
 /// A group takes no further batch beyond this many batches or bytes.
@@ -38,21 +38,9 @@ const MANY_CALLERS: usize = 16;
 /// The longest time that is waited for a group to grow.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
-/// The log is moved into the file when it has this many pages.
-const LOG_PAGES: i32 = 1800;
-
 /// How long deletions that nobody waits for may wait for a commit to join, and how many of them.
 const DELETIONS_WAIT: Duration = Duration::from_millis(100);
 const WAITING_DELETIONS: usize = 512;
-
-/// How long a checkpoint waits for readers before it gives up. The writer does nothing else
-/// meanwhile.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(250);
-
-thread_local! {
-    /// Pages in the log after the last commit of this thread, which has one connection.
-    static PAGES_IN_LOG: Cell<i32> = const { Cell::new(0) };
-}
 
 /// Something for the writer to do.
 pub(crate) enum Job {
@@ -80,7 +68,7 @@ pub(crate) struct Writer {
     /// None for a store in memory.
     watch: Option<Watch>,
     shared: Arc<Shared>,
-    busy_timeout: Duration,
+    log: Log,
     rows: Rows,
     /// Deleted, but not yet durably.
     deletions: Vec<RecordKey>,
@@ -108,17 +96,14 @@ impl Writer {
         connection: Connection,
         watch: Option<Watch>,
         shared: Arc<Shared>,
-        busy_timeout: Duration,
+        log: Log,
     ) -> Self {
-        connection.wal_hook(Some(|_: &Wal, pages| {
-            PAGES_IN_LOG.set(pages);
-            Ok(())
-        }));
+        Log::watch(&connection);
         Self {
             connection,
             watch,
             shared,
-            busy_timeout,
+            log,
             rows: Rows::default(),
             deletions: Vec::new(),
             deadline: None,
@@ -131,9 +116,11 @@ impl Writer {
         let mut closing = Vec::new();
         let mut next = None;
         loop {
+            self.look_after_log();
+            let until = self.deadline.into_iter().chain(self.log.due()).min();
             let waited = next
                 .take()
-                .map_or_else(|| queue.wait_until(self.deadline), Wait::Job);
+                .map_or_else(|| queue.wait_until(until), Wait::Job);
             let job = match waited {
                 Wait::Job(job) => job,
                 Wait::Nothing => {
@@ -182,7 +169,6 @@ impl Writer {
         match self.fill(&mut group, &mut next, queue) {
             Ok(()) => {
                 self.conclude(group, queue);
-                self.checkpoint_if_due();
             }
             Err(error) => {
                 self.roll_back();
@@ -306,7 +292,6 @@ impl Writer {
             // They never will be: after a crash, too, the records are there again.
             self.deadline = None;
         }
-        self.checkpoint_if_due();
         flushed
     }
 
@@ -355,6 +340,7 @@ impl Writer {
             self.shared.poison(&BackendError::Moved);
             return Err(BackendError::Moved);
         }
+        self.log.written();
         Ok(())
     }
 
@@ -390,46 +376,38 @@ impl Writer {
         }
     }
 
-    fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
+    fn checkpoint(&mut self) -> Result<Checkpoint, BackendError> {
         self.shared.check()?;
         if self.watch.is_none() {
             return Ok(Checkpoint::Complete);
         }
-        let patience = self.busy_timeout.min(CHECKPOINT_PATIENCE);
-        let failed = |error| explain("emptying the log", &error);
-        self.connection.busy_timeout(patience).map_err(failed)?;
-        let done = self.checkpoint_by("PRAGMA wal_checkpoint(TRUNCATE)");
-        self.connection
-            .busy_timeout(self.busy_timeout)
-            .map_err(failed)?;
-        done
+        let emptied = self.log.empty(&self.connection);
+        self.distrust(emptied)
     }
 
-    /// Keeps the log from growing. Nobody waits for it, and it waits for nobody.
-    fn checkpoint_if_due(&self) {
-        if PAGES_IN_LOG.get() >= LOG_PAGES && self.shared.check().is_ok() {
-            PAGES_IN_LOG.set(0);
-            let _ = self.checkpoint_by("PRAGMA wal_checkpoint(PASSIVE)");
+    /// Keeps the log short, and empties it when it is time to.
+    fn look_after_log(&mut self) {
+        if self.watch.is_none() || self.shared.check().is_err() {
+            self.log.give_up();
+            return;
+        }
+        // What fails without doubt about the disk is tried again later.
+        let shortened = self.log.shorten_if_due(&self.connection);
+        if self.distrust(shortened).is_ok() {
+            let emptied = self.log.empty_if_due(&self.connection);
+            let _ = self.distrust(emptied);
         }
     }
 
-    fn checkpoint_by(&self, statement: &'static str) -> Result<Checkpoint, BackendError> {
-        let failed = |error| explain("emptying the log", &error);
-        let busy = prepare(&self.connection, statement)
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).map_err(failed));
-        match busy {
-            Ok(0) => Ok(Checkpoint::Complete),
-            Ok(1..) | Err(BackendError::Busy) => Ok(Checkpoint::Busy),
-            Ok(_) => Err(BackendError::Corrupt {
-                detail: "a checkpoint without a result".to_owned(),
-            }),
-            Err(error) => {
-                if leaves_doubt_about_the_disk(&error) {
-                    self.shared.poison(&error);
-                }
-                Err(error)
+    /// Refuses to go on after a checkpoint that failed in a way that leaves the disk in doubt.
+    fn distrust<T>(&self, outcome: Result<T, BackendError>) -> Result<T, BackendError> {
+        if let Err(error) = &outcome {
+            tracing::debug!(code = error.code(), "a checkpoint failed");
+            if leaves_doubt_about_the_disk(error) {
+                self.shared.poison(error);
             }
         }
+        outcome
     }
 
     /// Empties the log and lets go of the file.

@@ -6,9 +6,10 @@ use std::{path::PathBuf, sync::Arc};
 use sprag::{Account, DurableStore, ProtocolAddress};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use sprag_testkit::stores::{CommittedStores, ReopenableStores, StoreSet};
+use sprag_testkit::vault;
 
 async fn over(backend: SqliteBackend) -> StoreSet {
-    let store = DurableStore::open(backend).await.unwrap();
+    let store = DurableStore::open(backend, vault::shared()).await.unwrap();
     let address = ProtocolAddress::new("we", 1).unwrap();
     let account = Account::open_or_create(store.clone(), address.clone()).await;
     account.unwrap();

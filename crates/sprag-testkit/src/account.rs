@@ -24,6 +24,7 @@ pub mod broken_sealed;
 pub mod concurrent;
 pub mod conversations;
 pub mod groups;
+pub mod identities;
 pub mod keys;
 pub mod mailboxes;
 pub mod retry;
@@ -44,7 +45,6 @@ macro_rules! account_suite {
             accounts_of_one_store_are_apart
             no_two_bundles_share_a_one_time_key
             a_first_message_uses_up_its_keys
-            a_changed_identity_waits_for_approval
         }
         $crate::__account_contract_tests! { $fixture, conversations:
             a_conversation_goes_on_across_restarts
@@ -89,6 +89,20 @@ macro_rules! account_suite {
             a_sealed_group_message_is_cut_for_every_member
             a_sealed_group_message_needs_a_session_with_every_device
             a_sealed_group_text_with_a_key_is_sent_once
+            a_changed_identity_is_told_and_not_sealed_for
+        }
+        $crate::__account_contract_tests! { $fixture, identities:
+            policies_hold
+            an_identity_may_be_that_of_a_name
+            a_changed_identity_waits_for_approval
+            an_identity_may_be_approved_from_a_bundle
+            a_changed_identity_puts_other_devices_aside
+            what_is_verified_is_what_was_compared
+            identities_are_listed
+            a_policy_is_that_of_the_account
+            nobody_changes_an_identity_under_our_name
+            events_follow_the_commit
+            a_change_that_breaks_is_whole_or_nothing
         }
         $crate::__account_contract_tests! { $fixture, concurrent:
             no_message_key_is_used_twice

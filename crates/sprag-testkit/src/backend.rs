@@ -1,5 +1,6 @@
-//! Conformance of backends: one suite of contracts that every [`Backend`] must pass, and
-//! [`FaultyBackend`], which makes a sound backend fail where a test wants it.
+//! Conformance of backends: one suite of contracts that every [`Backend`] must pass;
+//! [`FaultyBackend`], which makes a sound backend fail where a test wants it; and [`PassThrough`], to
+//! write backends of which only a few calls differ from another's.
 //!
 //! Each contract is an async function over a [`Fixture`] that panics if the contract is broken.
 //! Three macros make ordinary tests of them, one for each contract, so that a failure has a name:
@@ -25,6 +26,7 @@
 pub mod contracts;
 pub mod durable;
 mod faulty;
+mod pass_through;
 mod sample;
 pub mod shared;
 
@@ -37,6 +39,9 @@ use std::time::Duration;
 use sprag::backend::Backend;
 
 pub use self::faulty::{Call, Fault, FaultyBackend};
+pub use self::pass_through::PassThrough;
+#[doc(hidden)]
+pub use self::pass_through::names;
 
 /// A fresh, empty store for one contract.
 pub struct Fixture {
@@ -145,6 +150,7 @@ macro_rules! backend_suite {
             absent_records_are_none
             reads_its_own_commit
             a_put_replaces_bytes_and_version
+            a_put_under_the_same_version_replaces_bytes
             a_delete_removes
             deleting_an_absent_record_changes_nothing
             conflict_if_the_record_changed
@@ -165,6 +171,9 @@ macro_rules! backend_suite {
             scans_go_page_by_page
             scans_stay_within_account_and_kind
             scans_continue_after_a_deleted_key
+            scans_of_all_see_every_record_once
+            scans_of_all_continue_after_a_deleted_key
+            scans_of_all_see_what_stays_once_while_others_write
             limits_are_refused_clearly
             limits_reach_the_minimum
             ambiguous_batches_are_refused

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`stores`] | contracts for stores that you write yourself, a party over six stores, stores that fail |
 //! | [`backend`] | contracts for backends of the durable store, a backend that fails |
+//! | [`vault`] | contracts for vaults, and one for tests of stores |
 //! | [`account`] | accounts end to end over any backend |
 //! | [`replay`] | replay of recordings of the protocol |
 //! | [`fuzz`] | what must hold for any bytes at all |
@@ -15,3 +16,4 @@ pub mod backend;
 pub mod fuzz;
 pub mod replay;
 pub mod stores;
+pub mod vault;

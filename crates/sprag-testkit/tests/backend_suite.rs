@@ -29,6 +29,10 @@ enum Flaw {
     KeysAreText,
     ScansBeginAtTheLastKey,
     ScansSkipARecord,
+    ScansOfAllStayInOneAccount,
+    ScansOfAllNeedTheLastKey,
+    ScansOfAllGoByVersion,
+    SameVersionsAreSkipped,
     LimitsAreSmall,
     LimitsAreNotChecked,
     BytesAreCut,
@@ -114,6 +118,14 @@ impl Backend for Flawed {
 
     async fn commit(&self, mut batch: Batch) -> Result<CommitOutcome, BackendError> {
         self.weaken(&mut batch);
+        if self.has(Flaw::SameVersionsAreSkipped) && batch.validate().is_ok() {
+            let keys: Vec<_> = batch.puts.iter().map(|put| put.key).collect();
+            let mut there = self.inner.read(&keys).await?.into_iter();
+            batch.puts.retain(|put| {
+                let there = there.next().flatten();
+                there.is_none_or(|record| record.version != put.version)
+            });
+        }
         if self.has(Flaw::LimitsAreNotChecked) && self.inner.limits().check_batch(&batch).is_err() {
             return Ok(CommitOutcome::Committed);
         }
@@ -181,6 +193,33 @@ impl Backend for Flawed {
             page.truncate(limit);
         }
         Ok(page)
+    }
+
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        match (self.flaw, after) {
+            (Flaw::ScansOfAllStayInOneAccount, Some(last)) => {
+                let mut page = self.inner.scan_all(after, limit).await?;
+                page.retain(|(key, _)| key.account() == last.account());
+                Ok(page)
+            }
+            (Flaw::ScansOfAllNeedTheLastKey, Some(last))
+                if self.inner.read(&[*last]).await? == [None] =>
+            {
+                self.inner.scan_all(None, limit).await
+            }
+            (Flaw::ScansOfAllGoByVersion, _) => {
+                let mut all = self.inner.scan_all(None, 1000).await?;
+                all.sort_by_key(|(_, record)| record.version);
+                let place = |last| all.iter().position(|(key, _)| key == last);
+                let start = after.and_then(place).map_or(0, |place| place + 1);
+                Ok(all.into_iter().skip(start).take(limit).collect())
+            }
+            _ => self.inner.scan_all(after, limit).await,
+        }
     }
 
     fn limits(&self) -> Limits {
@@ -307,6 +346,14 @@ finds! {
         contracts::scans_go_page_by_page,
         contracts::scans_continue_after_a_deleted_key;
     scans_skip: ScansSkipARecord by contracts::scans_go_page_by_page;
+    one_account: ScansOfAllStayInOneAccount by
+        contracts::scans_of_all_see_every_record_once,
+        contracts::scans_of_all_see_what_stays_once_while_others_write;
+    last_key: ScansOfAllNeedTheLastKey by contracts::scans_of_all_continue_after_a_deleted_key;
+    by_version: ScansOfAllGoByVersion by
+        contracts::scans_of_all_see_what_stays_once_while_others_write;
+    same_versions: SameVersionsAreSkipped by
+        contracts::a_put_under_the_same_version_replaces_bytes;
     small_limits: LimitsAreSmall by contracts::limits_reach_the_minimum;
     unchecked_limits: LimitsAreNotChecked by
         contracts::limits_are_refused_clearly,

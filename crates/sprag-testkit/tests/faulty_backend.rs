@@ -61,6 +61,33 @@ async fn outcomes_of_commits() {
     }
 }
 
+/// Deletions that nobody waits for are calls of their own, and break as commits do.
+#[tokio::test]
+async fn outcomes_of_deletions() {
+    for (fault, answer, applied) in [
+        (
+            Fault::FailBefore(BackendError::Full),
+            Err(BackendError::Full),
+            false,
+        ),
+        (
+            Fault::FailAfter(BackendError::Full),
+            Ok(CommitOutcome::Unknown),
+            true,
+        ),
+        (Fault::UnknownLost, Ok(CommitOutcome::Unknown), false),
+        (Fault::Conflict, Ok(CommitOutcome::Conflict), false),
+    ] {
+        let backend = faulty(Fault::Conflict);
+        backend.inject(Call::DeleteSoon, 1, fault.clone());
+        let _ = backend.inner().commit(batch()).await.unwrap();
+        let deletion = Batch::new(OperationId::random(&mut rand::rng())).delete(KEY);
+        assert_eq!(backend.delete_soon(deletion).await, answer, "{fault:?}");
+        assert_eq!(backend.inner().is_empty(), applied, "{fault:?}");
+        assert_eq!(backend.log(), [Call::DeleteSoon]);
+    }
+}
+
 #[tokio::test]
 async fn a_hanging_call_never_answers() {
     for (fault, applied) in [(Fault::HangBefore, false), (Fault::HangAfter, true)] {
@@ -89,6 +116,9 @@ async fn faults_strike_the_chosen_call_only() {
         backend.log(),
         [Call::Read, Call::Read, Call::Scan, Call::Read, Call::Read]
     );
+    backend.inject(Call::ScanAll, 1, Fault::FailBefore(BackendError::Busy));
+    assert_eq!(backend.scan_all(None, 1).await, Err(BackendError::Busy));
+    assert_eq!(backend.scan_all(None, 1).await, Ok(Vec::new()));
     assert_eq!(
         (backend.calls(Call::Read), backend.calls(Call::Commit)),
         (4, 0)

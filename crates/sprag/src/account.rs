@@ -6,10 +6,13 @@
 
 mod envelope;
 mod groups;
+mod identities;
 mod ids;
 mod keys;
 mod mailbox;
+mod options;
 mod outgoing;
+mod peers;
 mod retry;
 mod safety;
 mod sealed;
@@ -26,21 +29,22 @@ use sprag_core::{
 
 pub use self::envelope::{Delivery, Envelope, EnvelopeType, Recipient};
 pub use self::ids::{InboxId, OutboxId};
+pub use self::options::AccountOptions;
 pub use self::outgoing::Outgoing;
 pub use self::retry::RetryAssessment;
 pub use self::sealed::Opened;
 pub use self::status::Status;
 
 use crate::{
-    DurableStore, Error, IdentityChange, IdentityKeyStore, Transaction,
+    DurableStore, Error, IdentityScope, Transaction,
     backend::{AccountId, Backend, Kind},
     durable::{
         Turn,
+        identities::identity_name,
         names::Name,
-        unreadable,
         value::{AccountEntry, OwnIdentity, Value},
     },
-    environment::generator,
+    events::Events,
 };
 
 type Tx<B> = Arc<Transaction<B>>;
@@ -51,10 +55,10 @@ type Tx<B> = Arc<Transaction<B>>;
 /// account at once.
 ///
 /// ```
-/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
 /// let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 ///
@@ -81,19 +85,17 @@ pub struct Account<B> {
     store: DurableStore<B>,
     address: ProtocolAddress,
     id: AccountId,
+    scope: IdentityScope,
 }
 
 impl<B: Backend> Account<B> {
-    /// Makes an account, with a new identity and registration id.
+    /// Makes an account, with a new identity and registration id. [`AccountOptions`] can do more.
     ///
     /// # Errors
     /// [`Error::AlreadyInitialised`]; otherwise what the storage reports, or `store-corrupt` if the account is on the
     /// store's list but its identity is lost.
     pub async fn create(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
-        let mut rng = generator(store.environment())?;
-        let identity = IdentityKeyPair::generate(&mut rng);
-        let registration_id = random_in(1..=MAX_REGISTRATION_ID, &mut rng);
-        Self::create_with_identity(store, address, identity, registration_id).await
+        AccountOptions::new(address).create(store).await
     }
 
     /// Makes an account with an identity that exists already: one that the user's other devices have, or
@@ -109,7 +111,7 @@ impl<B: Backend> Account<B> {
     /// ```
     /// use sprag::{
     ///     Account, DurableStore, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore, ProtocolAddress, SessionRecord,
-    ///     SessionStore, backend::MemoryBackend,
+    ///     SessionStore, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::{identity::{IdentityKey, IdentityKeyPair}, pre_key::KyberPreKeyRecord},
     /// };
     ///
@@ -123,7 +125,7 @@ impl<B: Backend> Account<B> {
     /// }
     ///
     /// async fn move_in(alice: &ProtocolAddress, old: Old) -> Result<(), sprag::Error> {
-    ///     let store = DurableStore::open(MemoryBackend::new()).await?;
+    ///     let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     ///     let identity = IdentityKeyPair::deserialize(&old.identity_key_pair)?;
     ///     Account::create_with_identity(store.clone(), alice.clone(), identity, old.registration_id).await?;
     ///
@@ -146,13 +148,10 @@ impl<B: Backend> Account<B> {
         identity: IdentityKeyPair,
         registration_id: u32,
     ) -> Result<Self, Error> {
-        let account = Self::handle(store, address);
-        let step = |tx: Tx<B>| {
-            let (account, identity) = (&account, &identity);
-            async move { account.initialise(&tx, identity, registration_id).await }
-        };
-        account.run(step).await?;
-        Ok(account)
+        AccountOptions::new(address)
+            .identity(identity, registration_id)
+            .create(store)
+            .await
     }
 
     /// Opens an account that was made before.
@@ -160,8 +159,10 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// [`Error::NotInitialised`]; otherwise what the storage reports.
     pub async fn open(store: DurableStore<B>, address: ProtocolAddress) -> Result<Self, Error> {
-        let account = Self::handle(store, address);
-        account.own_identity(|_| ()).await?;
+        let mut account = Self::handle(store, address, IdentityScope::default());
+        let own = account.own_identity(OwnIdentity::clone).await?;
+        account.scope = own.scope;
+        account.remember(&own);
         Ok(account)
     }
 
@@ -202,35 +203,24 @@ impl<B: Backend> Account<B> {
         self.own_identity(|own| *own.key_pair.identity_key()).await
     }
 
-    /// The identity that we know `peer` by, if we do.
-    ///
-    /// # Errors
-    /// What the storage reports.
-    pub async fn identity(&self, peer: &ProtocolAddress) -> Result<Option<IdentityKey>, Error> {
-        self.run(|tx| async move { Ok(tx.load_identity(peer).await?) })
-            .await
+    /// What happens to the account from now on, by this handle on the store and its clones.
+    pub fn events(&self) -> Events {
+        self.store.events().subscribe(Some(self.id))
     }
 
-    /// Trusts `key` as the identity of `peer` from now on, in place of the one known so far. Do this only
-    /// when the user has said so: it is what keeps somebody in between from taking the peer's place.
-    ///
-    /// Sessions with the identity before stop working; start one from a fresh bundle, or receive the
-    /// peer's first message.
-    ///
-    /// # Errors
-    /// What the storage reports.
-    pub async fn approve_identity(
-        &self,
-        peer: &ProtocolAddress,
-        key: &IdentityKey,
-    ) -> Result<IdentityChange, Error> {
-        self.run(|tx| async move { Ok(tx.save_identity(peer, key).await?) })
-            .await
-    }
-
-    fn handle(store: DurableStore<B>, address: ProtocolAddress) -> Self {
+    fn handle(store: DurableStore<B>, address: ProtocolAddress, scope: IdentityScope) -> Self {
         let id = store.account_id(&address);
-        Self { store, address, id }
+        Self {
+            store,
+            address,
+            id,
+            scope,
+        }
+    }
+
+    /// Keeps in mind how we deal with identities.
+    fn remember(&self, own: &OwnIdentity) {
+        self.store.remember_profile(self.id, Arc::new(own.into()));
     }
 
     async fn run<T, F>(&self, step: impl Fn(Tx<B>) -> F) -> Result<T, Error>
@@ -243,6 +233,11 @@ impl<B: Backend> Account<B> {
     /// Waits for our turn in the conversation with `peer`.
     async fn turn(&self, peer: &ProtocolAddress) -> Turn<'_> {
         self.store.turn(&self.id, Name::Session(peer)).await
+    }
+
+    /// Where the identity of `peer` lies.
+    fn identity_name<'a>(&self, peer: &'a ProtocolAddress) -> Name<'a> {
+        identity_name(&self.address, self.scope, peer)
     }
 
     /// Looks at our own identity, as an operation of its own.
@@ -266,12 +261,7 @@ impl<B: Backend> Account<B> {
     }
 
     /// Keeps our identity, and puts the account on the store's list.
-    async fn initialise(
-        &self,
-        tx: &Transaction<B>,
-        identity: &IdentityKeyPair,
-        registration_id: u32,
-    ) -> Result<(), Error> {
+    async fn initialise(&self, tx: &Transaction<B>, own: &OwnIdentity) -> Result<(), Error> {
         let operation = "store_identity_key_pair";
         let entry = Name::AccountEntry(&self.address);
         tx.prefetch(operation, &[Name::Account, entry]).await?;
@@ -282,13 +272,9 @@ impl<B: Backend> Account<B> {
         }
         if tx.get(operation, entry, |value| value.is_some()).await? {
             // It was made, and its identity is lost: another one must not silently take its place.
-            return Err(unreadable(operation, Kind::Account).into());
+            return Err(self.store.unreadable(operation, Kind::Account).into());
         }
-        let own = Value::Account(OwnIdentity {
-            address: self.address.clone(),
-            key_pair: identity.clone(),
-            registration_id,
-        });
+        let own = Value::Account(own.clone());
         tx.put(operation, Name::Account, own).await?;
         let listed = Value::AccountEntry(AccountEntry {
             address: self.address.clone(),

@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] keeps opaque records `(account, kind, key) -> (version, bytes)` and does a handful
 //! of things with them: read some, commit a batch, tell whether an operation was committed, scan a
-//! kind page by page. It knows nothing of the protocol. Whoever calls it has sealed the bytes and
+//! kind or everything page by page. It knows nothing of the protocol. Whoever calls it has sealed the bytes and
 //! hashed the names, so that a backend never sees a secret; it must all the same not print what it
 //! is given.
 //!
@@ -157,6 +157,25 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError>;
 
+    /// Reads up to `limit` records of all accounts and kinds, in an order of the backend's own that is
+    /// the same on every call, starting after the place `after`, which need not exist any more, or
+    /// without it at the first. This is how a store is walked through as a whole: to seal all of it
+    /// anew, or to examine it.
+    ///
+    /// Each page is one snapshot; two pages are not. A record that is there during the whole scan is
+    /// seen exactly once, whatever is written meanwhile; one that comes or goes may be seen or not. A
+    /// page may hold fewer than `limit` records although more follow; an **empty page is the end**. The
+    /// caller cannot check the order, so the backend makes sure that a scan of damaged storage ends,
+    /// too.
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan); [`BackendError::Corrupt`] if the search leads back to where it was.
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError>;
+
     /// How much this backend takes in one call. Never below [`Limits::MINIMUM`].
     fn limits(&self) -> Limits;
 
@@ -233,6 +252,14 @@ impl<T: Backend + ?Sized> Backend for Arc<T> {
         (**self).scan(account, kind, after, limit).await
     }
 
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        (**self).scan_all(after, limit).await
+    }
+
     fn limits(&self) -> Limits {
         (**self).limits()
     }
@@ -272,6 +299,14 @@ impl<T: Backend + ?Sized> Backend for Box<T> {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
         (**self).scan(account, kind, after, limit).await
+    }
+
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        (**self).scan_all(after, limit).await
     }
 
     fn limits(&self) -> Limits {

@@ -4,20 +4,27 @@
 //! implements the six store traits, because only a commit can make all writes of an operation take effect
 //! together. What a backend gets to see:
 //!
-//! * the **header**, under [`AccountId::STORE`]: format, a random store id, the *name key*, and the epochs of
-//!   sealing (both 0: nothing is sealed yet);
+//! * the **header**, under [`AccountId::STORE`]: format, a random store id, the names of the roots in the vault, and
+//!   the *name key*, sealed;
 //! * every other record under an opaque key, a keyed hash of what it is about (see `names`);
-//! * bytes in a frame (see `frame`) that holds the name in the clear, the one place to change for sealing.
+//! * bytes in a frame (see `frame`), sealed under the root of an epoch (see `seal`).
 //!
 //! Every commit expects the header as it was read, so that whoever changes it (a new epoch) shuts out
 //! writers that do not know yet.
 
 mod cache;
+mod epoch;
+mod examination;
 pub(crate) mod frame;
+mod generation;
 mod header;
+pub(crate) mod identities;
 pub(crate) mod names;
+mod opening;
 mod parts;
+mod recovery;
 mod retry;
+mod seal;
 mod secret;
 mod sets;
 mod traits;
@@ -33,9 +40,15 @@ use std::{
 
 use bytes::Bytes;
 use sprag_core::{address::ProtocolAddress, time::Timestamp};
-use tracing::debug;
+use tracing::{debug, warn};
 
-pub use self::transaction::Transaction;
+pub use self::{
+    epoch::EpochChange,
+    examination::{Damage, Examination},
+    opening::StoreOptions,
+    recovery::Recovery,
+    transaction::Transaction,
+};
 pub(crate) use self::{transaction::Slot, turns::Turn};
 
 use self::{
@@ -48,22 +61,28 @@ use crate::{
         AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, Record,
         RecordKey,
     },
-    environment::{Environment, System, generator},
+    environment::{Environment, generator},
+    events::{Event, Events, Hub},
+    identity_policy::Profile,
+    vault::Vault,
 };
 
 /// An open durable store over any [`Backend`]. Clones are handles on the same store.
+///
+/// Its records are sealed under roots that lie in a [`Vault`], not in the store. [`StoreOptions`] has more ways to
+/// open it.
 ///
 /// Most applications open an [`Account`](crate::Account) on it. With the ciphers themselves it is used like
 /// this:
 ///
 /// ```
 /// use std::sync::Arc;
-/// use sprag::{DurableStore, ProtocolAddress, SessionCipher, Transaction, backend::MemoryBackend};
+/// use sprag::{DurableStore, ProtocolAddress, SessionCipher, Transaction, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
 /// let alice = ProtocolAddress::new("alice", 1)?;
 /// let bob = ProtocolAddress::new("bob", 1)?;
-/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 ///
 /// // Begin, step, commit; and once more from fresh reads if somebody else came first.
 /// let (from, to) = (&alice, &bob);
@@ -84,43 +103,50 @@ pub struct DurableStore<B> {
 
 struct Inner<B> {
     backend: B,
+    /// `None` if the store is in clear text.
+    vault: Option<Arc<dyn Vault>>,
     environment: Arc<dyn Environment>,
+    epoch_length: Duration,
     header: RwLock<Arc<Header>>,
     turns: Turns,
     /// When the outbox of an account was last swept.
     sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
+    /// How the accounts that are in use deal with identities.
+    profiles: Mutex<HashMap<AccountId, Arc<Profile>>>,
+    events: Hub,
 }
 
 impl<B: Backend> DurableStore<B> {
-    /// Opens the store in `backend`, or makes one if that is empty.
+    /// Opens the store in `backend`, which is sealed under roots in `vault`, or makes one if there is none.
     ///
     /// # Errors
-    /// [`Error::Backend`]: what the storage reports, [`Corrupt`](crate::backend::BackendError::Corrupt) if
-    /// the header is not readable, or [`TooNew`](crate::backend::BackendError::TooNew).
-    pub async fn open(backend: B) -> Result<Self, Error> {
-        Self::open_in(backend, System).await
+    /// As for [`StoreOptions::open`].
+    pub async fn open(backend: B, vault: impl Vault) -> Result<Self, Error> {
+        StoreOptions::new().open(backend, vault).await
     }
 
-    /// [`open`](Self::open) with a clock and a source of seeds of the caller's.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open), and [`Error::NoRandomness`].
-    pub async fn open_in(backend: B, environment: impl Environment) -> Result<Self, Error> {
-        let header = header::read_or_create(&backend, &environment).await?;
-        let store = Self {
+    fn new(
+        backend: B,
+        vault: Option<Arc<dyn Vault>>,
+        header: Header,
+        options: StoreOptions,
+    ) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 backend,
-                environment: Arc::new(environment),
+                vault,
+                environment: options.environment,
+                epoch_length: options.epoch_length,
                 header: RwLock::new(Arc::new(header)),
                 turns: Turns::default(),
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
+                profiles: Mutex::default(),
+                events: Hub::default(),
             }),
-        };
-        store.check_header().await?;
-        Ok(store)
+        }
     }
 
     /// Begins an operation of the account `local`. Nothing is read yet.
@@ -148,7 +174,8 @@ impl<B: Backend> DurableStore<B> {
         self.run_as(self.account_id(local), step).await
     }
 
-    /// The addresses of all accounts in the store, in the order of their creation.
+    /// The addresses of all accounts in the store, in the order of their creation. Damaged entries are left out, unless
+    /// all are damaged.
     ///
     /// # Errors
     /// What the storage reports.
@@ -158,11 +185,22 @@ impl<B: Backend> DurableStore<B> {
             accounts.push(AccountEntry::decode(payload)?);
             Some(())
         };
-        self.scan(&AccountId::STORE, Kind::Directory, each).await?;
+        let damaged = self.scan(&AccountId::STORE, Kind::Directory, each).await?;
+        if damaged > 0 && accounts.is_empty() {
+            return Err(self.unreadable("accounts", Kind::Directory).into());
+        }
         accounts.sort_by(|one, other| {
             (one.created, &one.address).cmp(&(other.created, &other.address))
         });
         Ok(accounts.into_iter().map(|entry| entry.address).collect())
+    }
+
+    /// What happens from now on to all accounts in the store, by this handle and its clones. Other processes have
+    /// events of their own.
+    ///
+    /// Where it matters which account an event is about, ask [the account](crate::Account::events).
+    pub fn subscribe(&self) -> Events {
+        self.events().subscribe(None)
     }
 
     /// The backend below.
@@ -208,7 +246,10 @@ impl<B: Backend> DurableStore<B> {
                 Err(error) => transaction.validate().await.and(Err(error)),
             };
             match end {
-                Err(Error::Conflict) => attempts.again(&*self.inner.environment).await?,
+                Err(Error::Conflict) => {
+                    attempts.again(&*self.inner.environment).await?;
+                    self.events().emit(account, Event::ConflictRetried);
+                }
                 Err(error) => {
                     // Not the error itself: it may name a peer.
                     debug!(code = error.code(), "the operation failed");
@@ -249,6 +290,17 @@ impl<B: Backend> DurableStore<B> {
         }
     }
 
+    /// Commits a batch, [`Error::Conflict`] if it was not applied.
+    async fn settle(&self, batch: Batch) -> Result<(), Error> {
+        let operation = batch.operation;
+        let outcome = self.backend().commit(batch).await?;
+        if outcome == CommitOutcome::Conflict {
+            debug!("somebody else came first");
+            self.refresh_header().await?;
+        }
+        self.resolve(outcome, operation).await
+    }
+
     /// What became of a batch, [`Error::Conflict`] if it was not applied.
     async fn resolve(&self, outcome: CommitOutcome, operation: OperationId) -> Result<(), Error> {
         match outcome {
@@ -262,50 +314,104 @@ impl<B: Backend> DurableStore<B> {
         }
     }
 
+    /// Reads records, and the header that opens them.
+    async fn read(&self, keys: &[RecordKey]) -> Result<(Arc<Header>, Vec<Option<Record>>), Error> {
+        loop {
+            let header = self.header();
+            let records = self.backend().read(keys).await?;
+            if !self.is_behind(&header, records.iter().flatten()).await? {
+                return Ok((header, records));
+            }
+        }
+    }
+
     /// Shows name and payload of all records of a kind, page by page. `each` answers `None` for a
-    /// damaged one.
+    /// damaged one; how many are damaged.
     pub(crate) async fn scan(
         &self,
         account: &AccountId,
         kind: Kind,
         mut each: impl FnMut(&[u8], Bytes) -> Option<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
+        let mut damaged = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.page(account, kind, after.as_deref()).await?;
+            let (header, page) = self.page(account, kind, after.as_deref()).await?;
             let Some((last, _)) = page.last() else {
-                return Ok(());
+                return Ok(damaged);
             };
             after = Some(last.clone());
-            for (_, record) in page {
-                let opened = frame::split(&record.bytes);
-                let opened = opened.and_then(|(name, payload)| each(&name, payload));
-                opened.ok_or_else(|| unreadable("scan", kind))?;
+            for (key, record) in page {
+                let key = RecordKey::new(*account, kind, &key)?;
+                let opened = frame::split(&header.seals, &key, &record);
+                if opened
+                    .and_then(|(name, payload)| each(&name, payload))
+                    .is_none()
+                {
+                    warn_of_damage(kind);
+                    damaged += 1;
+                }
             }
         }
     }
 
-    /// The next page of a scan, as long as the backend likes. In a damaged file the search may lead back to where it
-    /// was, again and again; so it is made sure that it goes on.
+    /// The next page of a scan, as long as the backend likes, and the header that opens it. In a damaged file the search
+    /// may lead back to where it was, again and again; so it is made sure that it goes on.
     async fn page(
         &self,
         account: &AccountId,
         kind: Kind,
         after: Option<&[u8]>,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
+    ) -> Result<(Arc<Header>, Vec<(Vec<u8>, Record)>), Error> {
         let limit = self.backend().limits().max_scan_page;
-        let page = self.backend().scan(account, kind, after, limit).await?;
-        let keys = page.iter().map(|(key, _)| key.as_slice());
-        if after
-            .into_iter()
-            .chain(keys)
-            .is_sorted_by(|one, next| one < next)
-        {
-            return Ok(page);
+        loop {
+            let header = self.header();
+            let page = self.backend().scan(account, kind, after, limit).await?;
+            let keys = page.iter().map(|(key, _)| key.as_slice());
+            if !after
+                .into_iter()
+                .chain(keys)
+                .is_sorted_by(|one, next| one < next)
+            {
+                let detail = format!("the records of kind {} are not in order", kind.name());
+                return Err(BackendError::Corrupt { detail }.into());
+            }
+            let records = page.iter().map(|(_, record)| record);
+            if !self.is_behind(&header, records).await? {
+                return Ok((header, page));
+            }
         }
-        Err(BackendError::Corrupt {
-            detail: format!("the records of kind {} are not in order", kind.name()),
-        })
+    }
+
+    /// The next page of a walk through all records, and the header that opens it.
+    async fn walk(
+        &self,
+        after: Option<&RecordKey>,
+    ) -> Result<(Arc<Header>, Vec<(RecordKey, Record)>), Error> {
+        let limit = self.backend().limits().max_scan_page;
+        loop {
+            let header = self.header();
+            let page = self.backend().scan_all(after, limit).await?;
+            let records = page.iter().map(|(_, record)| record);
+            if !self.is_behind(&header, records).await? {
+                return Ok((header, page));
+            }
+        }
+    }
+
+    /// Whether one of `records` is sealed in a later epoch than `header` knows; then the header was read anew.
+    async fn is_behind(
+        &self,
+        header: &Header,
+        mut records: impl Iterator<Item = &Record>,
+    ) -> Result<bool, Error> {
+        let known = header.seals.writing().map_or(u32::MAX, |seal| seal.epoch);
+        if !records.any(|record| frame::epoch(record).is_some_and(|epoch| epoch > known)) {
+            return Ok(false);
+        }
+        self.refresh_header().await?;
+        // If there is no later epoch, the record is damaged.
+        Ok(self.header().version != header.version)
     }
 
     /// Whether the outbox of `account` was not swept for an hour; then it is swept now.
@@ -338,34 +444,79 @@ impl<B: Backend> DurableStore<B> {
         Arc::clone(&header.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes sure that the header is the one that the accounts were listed under. Under another one nothing would
-    /// be found, and everything be made anew.
+    /// Makes sure that the header of a store in clear text is the one that the accounts were listed under. Under another
+    /// one nothing would be found, and everything be made anew.
     async fn check_header(&self) -> Result<(), Error> {
-        let Some((found_at, record)) = header::first_account(self.backend()).await? else {
+        let header = self.header();
+        let first = self
+            .backend()
+            .scan(&AccountId::STORE, Kind::Directory, None, 1);
+        let Some((found_at, record)) = first.await?.into_iter().next() else {
             return Ok(());
         };
-        let entry = frame::split(&record.bytes)
+        let key = RecordKey::new(AccountId::STORE, Kind::Directory, &found_at)?;
+        let entry = frame::split(&header.seals, &key, &record)
             .and_then(|(_, payload)| AccountEntry::decode(payload))
-            .ok_or_else(|| unreadable("open", Kind::Directory))?;
-        let key = self.key(&AccountId::STORE, Name::AccountEntry(&entry.address));
-        if key.key() == found_at {
+            .ok_or_else(|| self.unreadable("open", Kind::Directory))?;
+        if self.key(&AccountId::STORE, Name::AccountEntry(&entry.address)) == key {
             Ok(())
         } else {
             Err(header::corrupt("the header is not the one of the accounts").into())
         }
     }
 
-    /// Looks whether the header is what made a commit fail.
+    /// Reads the header anew.
     async fn refresh_header(&self) -> Result<(), Error> {
-        let header = header::read(&self.inner.backend).await?;
         let known = self.header();
+        let record = header::read(self.backend()).await?;
+        if record.is_some_and(|record| record.version == known.version) {
+            return Ok(());
+        }
+        let header = header::load(self.backend(), self.vault(), Some(&known)).await?;
         let header = header.filter(|header| header.store_id == known.store_id);
         let header = header.ok_or_else(|| header::corrupt("the header is gone or replaced"))?;
-        if header.version != known.version {
-            let mut slot = self.inner.header.write();
-            **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
-        }
+        self.adopt_header(header);
         Ok(())
+    }
+
+    pub(crate) fn events(&self) -> &Hub {
+        &self.inner.events
+    }
+
+    /// How `account` deals with identities, if it is in use.
+    fn profile(&self, account: &AccountId) -> Option<Arc<Profile>> {
+        let profiles = self.inner.profiles.lock();
+        let profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.get(account).cloned()
+    }
+
+    /// Keeps in mind how an account deals with identities, as it is stored.
+    pub(crate) fn remember_profile(&self, account: AccountId, profile: Arc<Profile>) {
+        let profiles = self.inner.profiles.lock();
+        let mut profiles = profiles.unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(account, profile);
+    }
+
+    fn adopt_header(&self, header: Header) {
+        let mut slot = self.inner.header.write();
+        **slot.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = header.into();
+    }
+
+    /// What is said of a record that is not what it must be.
+    pub(crate) fn unreadable(&self, operation: &'static str, kind: Kind) -> StoreError {
+        warn_of_damage(kind);
+        match self.vault() {
+            Some(_) => StoreError::tampered(operation, kind),
+            None => {
+                let kind = kind.name();
+                let detail = format!("a record of kind {kind} is not readable");
+                StoreError::corrupt(operation, detail)
+            }
+        }
+    }
+
+    fn vault(&self) -> Option<&dyn Vault> {
+        self.inner.vault.as_deref()
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -388,11 +539,6 @@ impl<B> Clone for DurableStore<B> {
     }
 }
 
-/// A record is not what it must be.
-pub(crate) fn unreadable(operation: &'static str, kind: Kind) -> StoreError {
-    let kind = kind.name();
-    StoreError::corrupt(
-        operation,
-        format!("a record of kind {kind} is not readable"),
-    )
+fn warn_of_damage(kind: Kind) {
+    warn!(kind = kind.name(), "a record was altered or is damaged");
 }

@@ -9,6 +9,7 @@ use sprag_core::{
 use crate::{
     StoreError,
     backend::{BackendError, Remedy},
+    vault::VaultError,
 };
 
 /// An operation failed.
@@ -28,6 +29,34 @@ pub enum Error {
     /// The durable store failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store is older than its vault remembers: somebody put an earlier copy of it back. What it holds was used
+    /// since, so that going on would use keys twice. [Recover](crate::StoreOptions::recover) it, or put the current store
+    /// in its place.
+    #[error(
+        "the store is an earlier copy of itself; recover it, or put the current one in its place"
+    )]
+    RolledBack,
+    /// The vault is not of the sort that the store is sealed with.
+    #[error("the store is sealed with a vault of the sort {expected}, not {given}; give that one")]
+    WrongVault {
+        /// What the store says.
+        expected: String,
+        /// The vault that was given.
+        given: String,
+    },
+    /// The vault does not have the root that the store names: it is another vault, or its secrets are gone. Without the
+    /// root the store cannot be read by anybody.
+    #[error("the vault does not have the root of this store; give the vault that it was made with")]
+    RootMissing,
+    /// The store is sealed, and no vault was given.
+    #[error("the store is sealed; open it with its vault")]
+    StoreSealed,
+    /// The store is in clear text, and a vault was given.
+    #[error("the store is in clear text, not sealed; nothing was changed")]
+    StoreNotSealed,
     /// The account exists already.
     #[error("the account {0} is initialised already")]
     AlreadyInitialised(ProtocolAddress),
@@ -83,6 +112,12 @@ impl Error {
             Self::Protocol(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Backend(error) => error.code(),
+            Self::Vault(error) => error.code(),
+            Self::RolledBack => "store-rolled-back",
+            Self::WrongVault { .. } => "store-wrong-vault",
+            Self::RootMissing => "store-root-missing",
+            Self::StoreSealed => "store-sealed",
+            Self::StoreNotSealed => "store-not-sealed",
             Self::AlreadyInitialised(_) => "already-initialised",
             Self::NotInitialised(_) => "not-initialised",
             Self::KeyReused => "key-reused",
@@ -100,7 +135,11 @@ impl Error {
             Self::AlreadyInitialised(_)
             | Self::NotInitialised(_)
             | Self::UnknownIdentity(_)
-            | Self::KeyReused => Fault::Caller,
+            | Self::KeyReused
+            | Self::WrongVault { .. }
+            | Self::StoreSealed
+            | Self::StoreNotSealed => Fault::Caller,
+            Self::Vault(error) if error.remedy() == Remedy::Caller => Fault::Caller,
             Self::Backend(error) if error.remedy() == Remedy::Caller => Fault::Caller,
             _ => Fault::Store,
         }
@@ -110,8 +149,12 @@ impl Error {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Protocol(error) => protocol_advice(error),
+            Self::Store(error) if error.is_tampered() => Advice::Operator,
             Self::Store(error) => error.as_backend().map_or(Advice::Retry, backend_advice),
-            Self::Backend(error) => backend_advice(error),
+            Self::Backend(error) => remedy_advice(error.remedy()),
+            Self::Vault(error) => remedy_advice(error.remedy()),
+            Self::RolledBack | Self::RootMissing => Advice::Operator,
+            Self::WrongVault { .. } | Self::StoreSealed | Self::StoreNotSealed => Advice::FixCall,
             Self::AlreadyInitialised(_) | Self::NotInitialised(_) | Self::KeyReused => {
                 Advice::FixCall
             }
@@ -147,7 +190,11 @@ fn protocol_advice(error: &ProtocolError) -> Advice {
 }
 
 fn backend_advice(error: &BackendError) -> Advice {
-    match error.remedy() {
+    remedy_advice(error.remedy())
+}
+
+fn remedy_advice(remedy: Remedy) -> Advice {
+    match remedy {
         Remedy::Retry => Advice::Retry,
         Remedy::Reopen => Advice::Reopen,
         Remedy::Caller => Advice::FixCall,

@@ -9,14 +9,14 @@
 //! memory. Each of its methods is one commit.
 //!
 //! ```
-//! use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
 //! // In production: SqliteBackend::open("sqlite:alice.db").await?
-//! let store = DurableStore::open(MemoryBackend::new()).await?;
+//! let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! let alice = Account::open_or_create(store, ProtocolAddress::new("alice", 1)?).await?;
 //!
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let bob = Account::open_or_create(store, ProtocolAddress::new("bob", 1)?).await?;
 //! # let bundle = bob.bundle().await?;
 //! // The server has handed out Bob's bundle.
@@ -42,18 +42,18 @@
 //! timeout or a dropped future, take up what waits:
 //!
 //! ```
-//! # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //! # async fn example() -> Result<(), sprag::Error> {
-//! # let backend = MemoryBackend::new();
+//! # let (backend, vault) = (MemoryBackend::new(), MemoryVault::new());
 //! # let (alice, bob) = (ProtocolAddress::new("alice", 1)?, ProtocolAddress::new("bob", 1)?);
 //! # {
-//! #     let store = DurableStore::open(backend.clone()).await?;
+//! #     let store = DurableStore::open(backend.clone(), vault.clone()).await?;
 //! #     let alice = Account::create(store.clone(), alice.clone()).await?;
 //! #     let bob = Account::create(store, bob.clone()).await?;
 //! #     alice.start_session(bob.address(), &bob.bundle().await?).await?;
 //! #     alice.send(bob.address(), b"hello").await?;
 //! # }
-//! let store = DurableStore::open(backend).await?;
+//! let store = DurableStore::open(backend, vault).await?;
 //! # let bob = Account::open(store.clone(), bob).await?;
 //! let alice = Account::open(store, alice).await?;
 //! for envelope in alice.outbox_pending().await? {
@@ -76,20 +76,21 @@
 //! # What can go wrong
 //!
 //! Every [`Error`] has a stable [`code`](Error::code), says whose [`fault`](Error::fault) it was and what
-//! to [do](Error::advice). The one to plan for is a peer whose identity has changed:
+//! to [do](Error::advice). The one to plan for is a peer whose identity has changed. A message from it is delivered, and
+//! [says so](Delivery::changed_identity); sending waits for the user, as the account's [`IdentityPolicy`] wants it:
 //!
 //! ```
-//! use sprag::{Account, Advice, DurableStore, ProtocolAddress, backend::MemoryBackend};
+//! use sprag::{Account, Advice, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
 //! # let bob = ProtocolAddress::new("bob", 1)?;
 //! # let elsewhere = || async {
-//! #     let store = DurableStore::open(MemoryBackend::new()).await?;
+//! #     let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! #     let account = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 //! #     account.bundle().await
 //! # };
 //! # let (bundle, new_bundle) = (elsewhere().await?, elsewhere().await?);
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let alice = Account::create(store, ProtocolAddress::new("alice", 1)?).await?;
 //! alice.start_session(&bob, &bundle).await?; // trusted on first use
 //!
@@ -114,7 +115,9 @@
 //! | talk in a group | [`Account::group_distribute`], [`group_join`](Account::group_join), [`group_send`](Account::group_send), [`group_receive`](Account::group_receive) |
 //! | lock out a member that left | [`Account::group_renew`] |
 //! | hide from the server who sends | [`Account::send_sealed`], [`receive_sealed`](Account::receive_sealed), [`group_send_sealed`](Account::group_send_sealed) |
-//! | show two people that nobody stands between them | [`Account::safety_number`] |
+//! | show two people that nobody stands between them | [`Account::safety_number`], [`verify`](Account::verify) |
+//! | list whom one knows, and how far each is trusted | [`Account::identities`] |
+//! | hear of changed identities and the like | [`Account::events`] |
 //! | decide when a peer could not decrypt | [`Account::assess_retry`] |
 //!
 //! Each is one commit, with inbox and outbox, like the rest.
@@ -127,10 +130,10 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sprag::{DurableStore, ProtocolAddress, SessionCipher, SessionStore, Transaction, backend::MemoryBackend};
+//! use sprag::{DurableStore, ProtocolAddress, SessionCipher, SessionStore, Transaction, backend::MemoryBackend, vault::MemoryVault};
 //!
 //! # async fn example() -> Result<(), sprag::Error> {
-//! # let store = DurableStore::open(MemoryBackend::new()).await?;
+//! # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 //! # let alice = ProtocolAddress::new("alice", 1)?;
 //! // A message to each of those whom there is a session with, all in one commit.
 //! let from = &alice;
@@ -181,7 +184,9 @@ pub mod backend;
 mod durable;
 mod environment;
 pub mod error;
+mod events;
 mod group_cipher;
+mod identity_policy;
 mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
@@ -204,13 +209,17 @@ pub use uuid::Uuid;
 
 pub use crate::{
     account::{
-        Account, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId, Outgoing, Recipient,
-        RetryAssessment, Status,
+        Account, AccountOptions, Delivery, Envelope, EnvelopeType, InboxId, Opened, OutboxId,
+        Outgoing, Recipient, RetryAssessment, Status,
     },
-    durable::{DurableStore, Transaction},
+    durable::{
+        Damage, DurableStore, EpochChange, Examination, Recovery, StoreOptions, Transaction,
+    },
     environment::{Environment, System},
     error::{Advice, Error},
+    events::{Event, Events},
     group_cipher::GroupCipher,
+    identity_policy::{IdentityPolicy, IdentityScope, IdentityTrust, KnownIdentity},
     sealed_session_cipher::{SealedSessionCipher, SealedTrust, Sealing, Unsealed},
     session_builder::SessionBuilder,
     session_cipher::{PreKeyStores, SessionCipher},

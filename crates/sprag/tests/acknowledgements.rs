@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use sprag::{
     Account, DurableStore, ProtocolAddress,
-    backend::{
-        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
-        MemoryBackend, OperationId, Record, RecordKey,
-    },
+    backend::{Backend, BackendError, Batch, CommitOutcome, MemoryBackend, OperationId, RecordKey},
 };
+use sprag_testkit::{backend::PassThrough, vault};
 
 /// Lets deletions that nobody waits for wait for the next commit. What waits is lost with the handle, as in
 /// a crash.
@@ -30,9 +28,11 @@ impl Lazy {
 }
 
 #[async_trait]
-impl Backend for Lazy {
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        self.inner.read(keys).await
+impl PassThrough for Lazy {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.inner
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
@@ -52,36 +52,14 @@ impl Backend for Lazy {
         self.waiting.lock().unwrap().extend(batch.deletes);
         Ok(CommitOutcome::Committed)
     }
-
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.inner.committed(operation).await
-    }
-
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.inner.scan(account, kind, after, limit).await
-    }
-
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.inner.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.inner.close().await
-    }
 }
 
+sprag_testkit::pass_through!(Lazy);
+
 async fn accounts(backend: &Lazy) -> (Account<Lazy>, Account<Lazy>) {
-    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let store = DurableStore::open(backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let account = async |name| {
         let address = ProtocolAddress::new(name, 1).unwrap();
         Account::open_or_create(store.clone(), address)

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InMemorySessionStore,
     KyberPreKeyKind, KyberPreKeyStore, PreKeyBundle, PreKeyStore, ProtocolAddress, ProtocolError,
@@ -463,7 +464,9 @@ async fn a_first_message_to_another_address_is_refused() {
 #[tokio::test]
 async fn stores_of_different_makes_mix() {
     let address = ProtocolAddress::new("bob", 1).unwrap();
-    let store = DurableStore::open(MemoryBackend::new()).await.unwrap();
+    let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new())
+        .await
+        .unwrap();
     let account = Account::create(store.clone(), address.clone()).await;
     let own = account.unwrap().identity_key().await.unwrap();
     let other = StoreSet::in_memory(IdentityKeyPair::generate(&mut rand::rng()), 9);

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use sprag::{
     Account, DurableStore, Envelope, ProtocolAddress, SessionStore,
     backend::{
-        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
-        MemoryBackend, OperationId, Record, RecordKey,
+        Backend, BackendError, Batch, CommitOutcome, Kind, MemoryBackend, Record, RecordKey,
     },
 };
+use sprag_testkit::{backend::PassThrough, vault};
 
 /// Notes all calls.
 #[derive(Clone, Default)]
@@ -50,7 +50,13 @@ impl Noting {
 }
 
 #[async_trait]
-impl Backend for Noting {
+impl PassThrough for Noting {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> &MemoryBackend {
+        &self.inner
+    }
+
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.notes.lock().unwrap().reads += 1;
         self.inner.read(keys).await
@@ -67,32 +73,12 @@ impl Backend for Noting {
         self.inner.commit(batch).await
     }
 
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.inner.committed(operation).await
-    }
-
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.inner.scan(account, kind, after, limit).await
-    }
-
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.inner.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.inner.close().await
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        PassThrough::commit(self, batch).await
     }
 }
+
+sprag_testkit::pass_through!(Noting);
 
 struct Pair {
     backend: Noting,
@@ -103,7 +89,9 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let backend = Noting::default();
-        let store = DurableStore::open(backend.clone()).await.unwrap();
+        let store = DurableStore::open(backend.clone(), vault::shared())
+            .await
+            .unwrap();
         let account = async |name| {
             let address = ProtocolAddress::new(name, 1).unwrap();
             Account::create(store.clone(), address).await.unwrap()
@@ -252,7 +240,9 @@ async fn a_message_rewrites_of_many_skipped_keys_only_what_it_must() {
     let late = pair.backend.take().session_bytes;
     assert!(in_order < 3_000 && late < 30_000, "{in_order} {late}");
 
-    let store = DurableStore::open(pair.backend.clone()).await.unwrap();
+    let store = DurableStore::open(pair.backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let bob = pair.bob.address();
     let restarted = Account::open(store.clone(), bob.clone()).await.unwrap();
     for number in [400, 64, 63, 0] {

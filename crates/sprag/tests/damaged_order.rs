@@ -2,29 +2,22 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use async_trait::async_trait;
+use sprag::vault::MemoryVault;
 use sprag::{
     Account, DurableStore, PreKeyStore, ProtocolAddress,
-    backend::{
-        AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits,
-        MemoryBackend, OperationId, Record, RecordKey,
-    },
+    backend::{AccountId, Backend, BackendError, Kind, MemoryBackend, Record},
 };
+use sprag_testkit::backend::PassThrough;
 
 /// Begins every page of a scan anew.
 struct Circular(MemoryBackend);
 
 #[async_trait]
-impl Backend for Circular {
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        self.0.read(keys).await
-    }
+impl PassThrough for Circular {
+    type Inner = MemoryBackend;
 
-    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.0.commit(batch).await
-    }
-
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.0.committed(operation).await
+    fn inner(&self) -> &MemoryBackend {
+        &self.0
     }
 
     async fn scan(
@@ -36,23 +29,13 @@ impl Backend for Circular {
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
         self.0.scan(account, kind, None, limit).await
     }
-
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, BackendError> {
-        self.0.checkpoint().await
-    }
-
-    async fn close(&self) -> Result<(), BackendError> {
-        self.0.close().await
-    }
 }
+
+sprag_testkit::pass_through!(Circular);
 
 #[tokio::test]
 async fn a_scan_that_does_not_go_on_is_an_error() {
-    let store = DurableStore::open(Circular(MemoryBackend::new())).await;
+    let store = DurableStore::open(Circular(MemoryBackend::new()), MemoryVault::new()).await;
     let store = store.unwrap();
     let alice = ProtocolAddress::new("alice", 1).unwrap();
     let account = Account::create(store.clone(), alice.clone()).await.unwrap();

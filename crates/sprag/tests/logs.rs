@@ -8,6 +8,7 @@ use std::{
 
 use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::vault;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -59,7 +60,9 @@ async fn logs_name_nobody_and_hold_no_secret() {
     let _guard = tracing::subscriber::set_default(listener.clone());
 
     let backend = FaultyBackend::new(MemoryBackend::new());
-    let store = DurableStore::open(backend.clone()).await.unwrap();
+    let store = DurableStore::open(backend.clone(), vault::shared())
+        .await
+        .unwrap();
     let account = async |name| {
         let address = ProtocolAddress::new(name, 1).unwrap();
         Account::create(store.clone(), address).await.unwrap()
@@ -77,10 +80,28 @@ async fn logs_name_nobody_and_hold_no_secret() {
     let again = bob.receive(alice.address(), message_type, bytes).await;
     assert_eq!(again.unwrap_err().code(), "duplicate-message");
 
+    let elsewhere = DurableStore::open(MemoryBackend::new(), vault::shared())
+        .await
+        .unwrap();
+    let again = Account::create(elsewhere, bob.address().clone());
+    let bob = again.await.unwrap();
+    let bundle = alice.bundle().await.unwrap();
+    bob.start_session(alice.address(), &bundle).await.unwrap();
+    let envelope = bob.send(alice.address(), b"plaintext-x7").await.unwrap();
+    let (message_type, bytes) = (envelope.message_type, &envelope.bytes);
+    let received = alice.receive(bob.address(), message_type, bytes).await;
+    let key = received.unwrap().changed_identity.unwrap();
+    assert!(alice.send(bob.address(), b"plaintext-x7").await.is_err());
+    alice.approve_identity(bob.address(), &key).await.unwrap();
+
     let log = listener.0.lock().unwrap();
     for expected in [
         "send",
         "receive",
+        "conflict-retried",
+        "identity-changed",
+        "untrusted-identity",
+        "approve_identity",
         "no-session",
         "duplicate-message",
         "first",

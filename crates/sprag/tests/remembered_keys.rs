@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use sprag::vault::MemoryVault;
 use sprag::{
-    Account, DurableStore, Environment, Error, Outgoing, ProtocolAddress, System, Timestamp,
+    Account, Environment, Error, Outgoing, ProtocolAddress, StoreOptions, System, Timestamp,
     backend::MemoryBackend,
 };
 
@@ -48,7 +49,9 @@ struct Sender {
 impl Sender {
     async fn new() -> Self {
         let (clock, backend) = (Clock::default(), MemoryBackend::new());
-        let store = DurableStore::open_in(backend.clone(), clock.clone());
+        let store = StoreOptions::new()
+            .environment(clock.clone())
+            .open(backend.clone(), MemoryVault::new());
         let store = store.await.unwrap();
         let account = async |name| {
             let address = ProtocolAddress::new(name, 1).unwrap();

@@ -32,10 +32,10 @@ mod one_transaction {
     use std::sync::Arc;
 
     use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
-    use sprag_testkit::stores::StoreSet;
+    use sprag_testkit::{stores::StoreSet, vault};
 
     async fn stores() -> StoreSet {
-        let store = DurableStore::open(MemoryBackend::new()).await;
+        let store = DurableStore::open(MemoryBackend::new(), vault::shared()).await;
         let store = store.expect("a store in memory opens");
         let address = ProtocolAddress::new("we", 1).expect("1 is a device id");
         let account = Account::create(store.clone(), address.clone()).await;
@@ -51,10 +51,13 @@ mod one_commit_each {
     use std::sync::Arc;
 
     use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
-    use sprag_testkit::stores::{CommittedStores, ReopenableStores, StoreSet};
+    use sprag_testkit::{
+        stores::{CommittedStores, ReopenableStores, StoreSet},
+        vault,
+    };
 
     async fn over(backend: MemoryBackend) -> StoreSet {
-        let store = DurableStore::open(backend).await;
+        let store = DurableStore::open(backend, vault::shared()).await;
         let store = store.expect("a store in memory opens");
         let address = ProtocolAddress::new("we", 1).expect("1 is a device id");
         let account = Account::open_or_create(store.clone(), address.clone()).await;

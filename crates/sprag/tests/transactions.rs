@@ -10,6 +10,7 @@ use std::{
 };
 
 use rand::Rng;
+use sprag::StoreOptions;
 use sprag::{
     Account, DurableStore, Environment, Error, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
     PreKeyStore, ProtocolAddress, ProtocolError, SessionRecord, SessionStore, System, Timestamp,
@@ -23,7 +24,10 @@ use sprag::{
         pre_key::{KyberPreKeyRecord, PreKeyRecord},
     },
 };
-use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::{
+    backend::{Call, Fault, FaultyBackend},
+    vault,
+};
 
 type Faulty = FaultyBackend<MemoryBackend>;
 
@@ -39,11 +43,13 @@ impl Setup {
     async fn new() -> Self {
         let memory = MemoryBackend::new();
         let backend = FaultyBackend::new(memory.clone());
-        let other = DurableStore::open(memory).await.unwrap();
+        let other = DurableStore::open(memory, vault::shared()).await.unwrap();
         let alice = address("alice", 1);
         Account::create(other.clone(), alice.clone()).await.unwrap();
         Self {
-            store: DurableStore::open(backend.clone()).await.unwrap(),
+            store: DurableStore::open(backend.clone(), vault::shared())
+                .await
+                .unwrap(),
             backend,
             other,
             alice,
@@ -69,64 +75,15 @@ impl Setup {
         .await;
     }
 
-    /// Every record in the store.
-    async fn records(&self) -> BTreeMap<(u8, Vec<u8>), Record> {
+    /// What the operations of accounts can change.
+    async fn records(&self) -> BTreeMap<RecordKey, Record> {
         let mut records = BTreeMap::new();
-        for kind in Kind::ALL {
-            for account in [AccountId::STORE, self.account_id().await] {
-                let backend = self.backend.inner();
-                for (key, record) in backend.scan(&account, *kind, None, 1000).await.unwrap() {
-                    records.insert((kind.code(), key), record);
-                }
+        for (key, record) in self.backend.inner().scan_all(None, 1000).await.unwrap() {
+            if key.kind() != Kind::Header {
+                records.insert(key, record);
             }
         }
         records
-    }
-
-    /// Found by looking where a record turns up.
-    async fn account_id(&self) -> AccountId {
-        let log = Arc::new(Mutex::new(None));
-        let spy = Spy(self.backend.inner().clone(), log.clone());
-        let store = DurableStore::open(spy).await.unwrap();
-        let transaction = store.begin(&self.alice);
-        transaction.identity_key_pair().await.unwrap();
-        let key: Option<RecordKey> = *log.lock().unwrap();
-        *key.unwrap().account()
-    }
-}
-
-/// Notes the last key that was read.
-struct Spy(MemoryBackend, Arc<Mutex<Option<RecordKey>>>);
-
-#[async_trait::async_trait]
-impl Backend for Spy {
-    async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
-        *self.1.lock().unwrap() = keys.last().copied();
-        self.0.read(keys).await
-    }
-    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.0.commit(batch).await
-    }
-    async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.0.committed(operation).await
-    }
-    async fn scan(
-        &self,
-        account: &AccountId,
-        kind: Kind,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
-        self.0.scan(account, kind, after, limit).await
-    }
-    fn limits(&self) -> sprag::backend::Limits {
-        self.0.limits()
-    }
-    async fn checkpoint(&self) -> Result<sprag::backend::Checkpoint, BackendError> {
-        self.0.checkpoint().await
-    }
-    async fn close(&self) -> Result<(), BackendError> {
-        self.0.close().await
     }
 }
 
@@ -382,14 +339,13 @@ mod reads {
         let with_bob = setup.records().await;
         save(&carol).await;
         let with_carol = setup.records().await;
-        let new = |new: &BTreeMap<(u8, Vec<u8>), Record>, old: &BTreeMap<_, _>| {
+        let new = |new: &BTreeMap<RecordKey, Record>, old: &BTreeMap<_, _>| {
             let mut added = new.iter().filter(|(key, _)| !old.contains_key(*key));
-            let ((_, key), record) = added.next().unwrap();
-            (key.clone(), record.clone())
+            let (key, record) = added.next().unwrap();
+            (*key, record.clone())
         };
-        let (bob_key, _) = new(&with_bob, &before);
+        let (place, _) = new(&with_bob, &before);
         let (_, carol_record) = new(&with_carol, &with_bob);
-        let place = RecordKey::new(setup.account_id().await, Kind::Identity, &bob_key).unwrap();
         for bytes in [
             carol_record.bytes.clone(),
             carol_record.bytes.slice(..20),
@@ -401,7 +357,7 @@ mod reads {
             let outcome = setup.backend.inner().commit(batch).await.unwrap();
             assert_eq!(outcome, CommitOutcome::Committed);
             let error = setup.begin().load_identity(&bob).await.unwrap_err();
-            assert_eq!(error.code(), "store-corrupt");
+            assert_eq!(error.code(), "store-tampered");
         }
     }
 
@@ -655,10 +611,12 @@ mod run {
             }
         }
         let memory = MemoryBackend::new();
-        let dry = DurableStore::open_in(memory.clone(), Dry).await;
+        let dry = StoreOptions::new().environment(Dry);
+        let dry = dry.open(memory.clone(), vault::shared()).await;
         assert_eq!(dry.err().unwrap().code(), "no-randomness");
         assert!(memory.is_empty());
-        let still = DurableStore::open_in(memory, Still).await.unwrap();
+        let still = StoreOptions::new().environment(Still);
+        let still = still.open(memory, vault::shared()).await.unwrap();
         assert_eq!(still.begin(&address("alice", 1)).now().as_millis(), 5);
     }
 }
@@ -689,11 +647,10 @@ mod header {
         let bob = &address("bob", 1);
         let stale = setup.begin();
         stale.save_identity(bob, &identity_key()).await.unwrap();
-        let memory = setup.backend.inner();
-        rewrite(memory, bytes(memory).await).await;
+        setup.other.new_epoch().await.unwrap();
         assert!(is_conflict(stale.commit().await));
 
-        rewrite(memory, bytes(memory).await).await;
+        setup.other.new_epoch().await.unwrap();
         let step = |tx: Arc<Transaction<Faulty>>| async move {
             Ok(tx.save_identity(bob, &identity_key()).await?)
         };
@@ -709,19 +666,19 @@ mod header {
         let transaction = setup.begin();
         transaction.load_identity(&address("bob", 1)).await.unwrap();
         let error = transaction.commit().await.unwrap_err();
-        assert_eq!(error.code(), "store-corrupt");
+        assert_eq!(error.code(), "store-tampered");
     }
 
     #[tokio::test]
     async fn that_is_not_readable_is_an_error() {
         let memory = MemoryBackend::new();
-        rewrite(&memory, "garbage".into()).await;
-        let error = DurableStore::open(memory.clone()).await.err().unwrap();
-        assert_eq!(error.code(), "store-corrupt");
-        // A frame without name, format 3.
-        rewrite(&memory, b"\x00\x00\x00\x08\x03"[..].to_vec().into()).await;
-        let error = DurableStore::open(memory).await.err().unwrap();
-        assert_eq!(error.code(), "store-too-new");
+        for garbage in ["", "garbage", "garbage garbage garbage"] {
+            rewrite(&memory, garbage.into()).await;
+            let opened = DurableStore::open(memory.clone(), vault::shared()).await;
+            assert_eq!(opened.err().unwrap().code(), "store-tampered");
+            let opened = StoreOptions::new().dangerously_open_in_clear_text(memory.clone());
+            assert_eq!(opened.await.err().unwrap().code(), "store-corrupt");
+        }
     }
 
     /// Of two that open an empty store at once, one makes it.
@@ -730,10 +687,12 @@ mod header {
         for fault in [Fault::Conflict, Fault::UnknownLost, Fault::UnknownApplied] {
             let backend = FaultyBackend::new(MemoryBackend::new());
             backend.inject(Call::Commit, 1, fault);
-            let store = DurableStore::open(backend.clone()).await.unwrap();
+            let store = DurableStore::open(backend.clone(), vault::shared())
+                .await
+                .unwrap();
             let alice = address("alice", 1);
             Account::create(store, alice.clone()).await.unwrap();
-            let again = DurableStore::open(backend).await.unwrap();
+            let again = DurableStore::open(backend, vault::shared()).await.unwrap();
             assert_eq!(
                 again.accounts().await.unwrap(),
                 std::slice::from_ref(&alice)

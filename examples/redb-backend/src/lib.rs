@@ -191,6 +191,34 @@ impl Backend for RedbBackend {
         .await
     }
 
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        let limit = self.limits().page(limit)?;
+        let start = after.map_or_else(Vec::new, |key| [&place(key)[..], &[0]].concat());
+        let mut last = after.copied();
+        self.run(move |database| {
+            let records = database
+                .begin_read()
+                .map_err(io)?
+                .open_table(RECORDS)
+                .map_err(io)?;
+            let mut page = Vec::new();
+            for entry in records.range(&start[..]..).map_err(storage)?.take(limit) {
+                let (place, value) = entry.map_err(storage)?;
+                let key = key_at(place.value())?;
+                if last.replace(key).is_some_and(|last| last >= key) {
+                    return Err(damaged("records that are not in order"));
+                }
+                page.push((key, record(value.value())?));
+            }
+            Ok(page)
+        })
+        .await
+    }
+
     fn limits(&self) -> Limits {
         Limits::default()
     }
@@ -229,10 +257,20 @@ fn place(key: &RecordKey) -> Vec<u8> {
     .concat()
 }
 
+/// The key of the record that lies at a place.
+fn key_at(place: &[u8]) -> Result<RecordKey, BackendError> {
+    let strange = || damaged("a record in a strange place");
+    let (account, rest) = place.split_first_chunk().ok_or_else(strange)?;
+    let (code, key) = rest.split_first().ok_or_else(strange)?;
+    let kind = Kind::from_code(*code).ok_or_else(strange)?;
+    RecordKey::new(AccountId::from_bytes(*account), kind, key).map_err(|_| strange())
+}
+
 /// The record in a value.
 fn record(value: &[u8]) -> Result<Record, BackendError> {
-    let (version, bytes) = value.split_first_chunk().ok_or_else(damaged)?;
-    let version = Version::new(u64::from_be_bytes(*version)).ok_or_else(damaged)?;
+    let without_version = || damaged("a record without a version");
+    let (version, bytes) = value.split_first_chunk().ok_or_else(without_version)?;
+    let version = Version::new(u64::from_be_bytes(*version)).ok_or_else(without_version)?;
     Ok(Record {
         version,
         bytes: bytes.to_vec().into(),
@@ -282,8 +320,8 @@ fn io(error: impl Display) -> BackendError {
     }
 }
 
-fn damaged() -> BackendError {
+fn damaged(detail: &str) -> BackendError {
     BackendError::Corrupt {
-        detail: "a record without a version".to_owned(),
+        detail: detail.to_owned(),
     }
 }

@@ -12,9 +12,11 @@ use std::{
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use sprag::StoreOptions;
+use sprag::vault::MemoryVault;
 use sprag::{
-    Account, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress, SessionRecord,
-    SessionStore as _, System, Timestamp, Transaction,
+    Account, CiphertextMessage, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress,
+    ProtocolError, SessionRecord, SessionStore as _, System, Timestamp, Transaction,
     protocol::identity::{IdentityKey, IdentityKeyPair},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
@@ -73,6 +75,7 @@ struct AccountParty {
     address: Address,
     local: ProtocolAddress,
     clock: Clock,
+    vault: MemoryVault,
     ledger: Ledger,
     /// Decides when the store is opened anew.
     rng: StdRng,
@@ -87,7 +90,8 @@ impl AccountParty {
     ) -> Result<Self, Failure> {
         let folder = folder().map_err(|error| broken(&error.to_string()))?;
         let (local, clock) = (parse_address(address)?, Clock::default());
-        let store = open(folder.path(), &clock).await?;
+        let vault = MemoryVault::new();
+        let store = open(folder.path(), &clock, &vault).await?;
         let account =
             OnSqlite::create_with_identity(store, local.clone(), identity, registration_id);
         Ok(Self {
@@ -95,6 +99,7 @@ impl AccountParty {
             address: address.clone(),
             local,
             clock,
+            vault,
             ledger: Ledger::default(),
             rng: StdRng::seed_from_u64(1),
             folder,
@@ -120,7 +125,7 @@ impl AccountParty {
         if self.rng.random_ratio(1, 2) {
             self.account.store().close().await?;
         }
-        let store = open(self.folder.path(), &self.clock).await?;
+        let store = open(self.folder.path(), &self.clock, &self.vault).await?;
         self.account = OnSqlite::open(store, self.local.clone()).await?;
         Ok(true)
     }
@@ -172,6 +177,23 @@ impl AccountParty {
             return Err(broken("the plaintext was not in the inbox"));
         }
         Ok(delivery.plaintext.to_vec())
+    }
+
+    /// An account receives from somebody who has taken a peer's place, and says so; a [`Party`] refuses.
+    async fn refuse_strangers(
+        &self,
+        peer: &ProtocolAddress,
+        message: &CiphertextMessage,
+    ) -> Result<(), Failure> {
+        let known = self.account.identity(peer).await?;
+        match (message, known) {
+            (CiphertextMessage::PreKey(message), Some(known))
+                if *message.identity_key() != known =>
+            {
+                Err(ProtocolError::UntrustedIdentity(peer.clone()).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn read_state(&self) -> Result<PartyState, Failure> {
@@ -234,6 +256,7 @@ impl Party for AccountParty {
         let peer = parse_address(remote)?;
         let message = parse_message(envelope)?;
         let kind = message.message_type().into();
+        wait(self.refuse_strangers(&peer, &message))?;
         let plaintext = wait(self.receive(&peer, kind, &envelope.body))?;
         self.ledger.meet(remote);
         self.ledger.was_read(&message);
@@ -308,9 +331,16 @@ fn folder() -> io::Result<TempDir> {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())
 }
 
-async fn open(folder: &Path, clock: &Clock) -> Result<DurableStore<SqliteBackend>, Error> {
+async fn open(
+    folder: &Path,
+    clock: &Clock,
+    vault: &MemoryVault,
+) -> Result<DurableStore<SqliteBackend>, Error> {
     let options = SqliteOptions::file(folder.join("sprag.db"));
-    DurableStore::open_in(options.open().await?, clock.clone()).await
+    StoreOptions::new()
+        .environment(clock.clone())
+        .open(options.open().await?, vault.clone())
+        .await
 }
 
 /// The scenario's time, and true randomness.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use sprag::{Account, DurableStore, EnvelopeType, Error};
+use sprag::{Account, EnvelopeType, Error, StoreOptions};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use sprag_torture::counting::Counting;
 use sprag_torture::peer::address;
@@ -202,7 +202,10 @@ static INPUT: std::sync::OnceLock<mpsc::UnboundedSender<(EnvelopeType, Vec<u8>)>
     std::sync::OnceLock::new();
 
 async fn account(backend: &Arc<Counting<SqliteBackend>>) -> Alice {
-    let store = DurableStore::open(Arc::clone(backend)).await.unwrap();
+    let store = StoreOptions::new()
+        .dangerously_open_in_clear_text(Arc::clone(backend))
+        .await
+        .unwrap();
     Account::open(store, address("alice")).await.unwrap()
 }
 

@@ -34,6 +34,7 @@ async fn a_full_disk() {
 #[tokio::test]
 async fn a_disk_that_is_full_from_the_beginning() {
     use sprag::{Account, DurableStore};
+    use sprag_testkit::vault;
     use sprag_torture::peer::address;
     let mut refused = 0;
     for room in (0..400_000).step_by(9_000) {
@@ -43,7 +44,7 @@ async fn a_disk_that_is_full_from_the_beginning() {
         folder.limit(Some(room));
         let make = async || {
             let options = super::patient::options(&path).create_if_missing(true);
-            let store = DurableStore::open(options.open().await?).await?;
+            let store = DurableStore::open(options.open().await?, vault::shared()).await?;
             let made = Account::open_or_create(store.clone(), address("alice")).await;
             let closed = store.close().await;
             made.map(|_| ()).and(closed)

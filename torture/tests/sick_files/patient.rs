@@ -8,6 +8,7 @@ use sprag::backend::{Backend, MemoryBackend};
 use sprag::protocol::identity::IdentityKey;
 use sprag::{Account, DurableStore, Envelope, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
+use sprag_testkit::vault;
 use sprag_torture::peer::{Peer, address};
 use sprag_torture::vfs::Folder;
 use tempfile::TempDir;
@@ -58,7 +59,7 @@ impl Patient {
         let path = disk.path().join("sprag.db");
         let origin = Peer::new("bob").await;
         let backend = options(&path).create_if_missing(true).open().await.unwrap();
-        let store = DurableStore::open(backend).await.unwrap();
+        let store = DurableStore::open(backend, vault::shared()).await.unwrap();
         let alice = Account::create(store, address("alice")).await.unwrap();
         let identity = alice.identity_key().await.unwrap();
         let bundle = origin.account.bundle().await.unwrap();
@@ -128,7 +129,7 @@ impl Patient {
             .open()
             .await
             .map_err(|error| error.code())?;
-        DurableStore::open(backend)
+        DurableStore::open(backend, vault::shared())
             .await
             .map_err(|error| error.code())
     }

@@ -1,6 +1,7 @@
 //! The main job, narrated: two accounts, each in an SQLite store of its own that is closed and opened
 //! again between all steps, as if the process had ended there.
 
+use sprag::StoreOptions;
 use sprag::{Account, DurableStore, Envelope, EnvelopeType, ProtocolAddress};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use tempfile::TempDir;
@@ -99,7 +100,10 @@ impl Person {
     }
 
     async fn store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
-        Ok(DurableStore::open(SqliteOptions::file(&self.file).open().await?).await?)
+        let backend = SqliteOptions::file(&self.file).open().await?;
+        Ok(StoreOptions::new()
+            .dangerously_open_in_clear_text(backend)
+            .await?)
     }
 
     /// Opens the store, does one thing, and closes it.

@@ -2,7 +2,7 @@
 
 use sprag::{Account, Outgoing, ProtocolAddress, ProtocolError, backend::Backend};
 
-use super::{input, place::Place};
+use super::{identities::warn_of_change, input, place::Place};
 use crate::{
     error::CliError,
     formats::{Bundle, Envelope, parse},
@@ -76,13 +76,15 @@ pub(super) async fn hand_over<B: Backend>(
     Ok(())
 }
 
-/// The plaintext waits in the inbox until it is printed.
+/// The plaintext waits in the inbox until it is printed. A changed identity is told before, so that it is told again if the
+/// command dies in between.
 pub(crate) async fn decrypt(place: &Place, peer: &ProtocolAddress) -> Result<(), CliError> {
     let account = place.account().await?;
     let envelope: Envelope = parse("envelope", &input()?)?;
     let delivery = account
         .receive(peer, envelope.message_type()?, &envelope.body.0)
         .await?;
+    warn_of_change(&delivery);
     output::bytes(&delivery.plaintext)?;
     account.done(delivery.id).await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use sprag::StoreOptions;
 use sprag::{Account, DurableStore, backend::BackendError};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
@@ -33,7 +34,11 @@ impl Place {
             Err(BackendError::Missing) => return Err(self.not_initialised()),
             opened => opened?,
         };
-        let store = self.keep(DurableStore::open(backend).await?);
+        let store = self.keep(
+            StoreOptions::new()
+                .dangerously_open_in_clear_text(backend)
+                .await?,
+        );
         match store.accounts().await?.into_iter().next() {
             Some(address) => Ok(Account::open(store, address).await?),
             None => Err(self.not_initialised()),
@@ -43,7 +48,11 @@ impl Place {
     /// The store, made if there is none.
     pub(crate) async fn store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
         let backend = SqliteOptions::from_url(&self.url)?.open().await?;
-        Ok(self.keep(DurableStore::open(backend).await?))
+        Ok(self.keep(
+            StoreOptions::new()
+                .dangerously_open_in_clear_text(backend)
+                .await?,
+        ))
     }
 
     /// Leaves no log of old records behind.

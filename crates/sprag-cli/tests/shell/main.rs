@@ -4,6 +4,7 @@
 
 mod errors;
 mod groups;
+mod identities;
 mod messages;
 mod person;
 mod safety;

@@ -22,6 +22,23 @@ impl SessionRecord {
         self.previous.insert(0, secret_bytes(state.encode_to_vec()));
     }
 
+    /// [Archives](Self::archive_current_state) the current session, and puts the sending chains of all sessions at their
+    /// end. For a record that may be older than what was sent since, such as one from a backup: to go on
+    /// sending in it would use message keys twice.
+    ///
+    /// What the peer sends can still be read. A session that becomes current by that refuses to send
+    /// ([`ProtocolError::InvalidSessionStructure`]) until the peer has begun a new chain, on which we then do the same.
+    pub fn archive_and_end_sending(&mut self) {
+        self.archive_current_state();
+        for encoded in &mut self.previous {
+            // One that is damaged never becomes current.
+            if let Ok(mut state) = decode_archived(encoded) {
+                state.end_sending();
+                *encoded = secret_bytes(state.encode_to_vec());
+            }
+        }
+    }
+
     /// Makes `state` current; the session that was is archived.
     pub(super) fn promote(&mut self, state: SessionState) {
         self.archive_current_state();

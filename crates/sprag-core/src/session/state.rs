@@ -16,7 +16,8 @@ use crate::{
     identity::IdentityKey,
     pre_key::{KyberPreKeyId, PreKeyId, SignedPreKeyId},
     record::{
-        Field, bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32, put_u32_len,
+        ChainKey, Field, bytes_len, message_len, put_bytes, put_bytes_len, put_header, put_u32,
+        put_u32_len,
     },
     spqr,
     time::Timestamp,
@@ -72,6 +73,13 @@ impl SessionState {
             Err(ProtocolError::InvalidSessionStructure(
                 "the root key is damaged",
             ))
+        }
+    }
+
+    /// No more is sent on our chain. Its ratchet key stays, for the peer's next chain.
+    pub(super) fn end_sending(&mut self) {
+        if let Some(chain) = &mut self.sender_chain {
+            chain.set_chain_key(ChainKey::new(u32::MAX, &[0; 32]));
         }
     }
 

@@ -72,7 +72,8 @@ impl Bench {
             jobs,
         } = self;
         drop(queue);
-        Writer::new(connection, None, shared, Duration::ZERO).run(jobs, Vec::new());
+        let log = Log::new(Duration::MAX, Duration::ZERO);
+        Writer::new(connection, None, shared, log).run(jobs, Vec::new());
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 
 use sprag::Account;
 
-use super::sample::{
-    Party, address, code, party, party_over, read, send, sound, start, store, talk, try_receive,
-};
+use super::sample::{address, code, party, read, send, sound, start, store, talk, try_receive};
 use crate::backend::Fixture;
 
 /// The identity is made once and stays.
@@ -134,34 +132,4 @@ pub async fn a_first_message_uses_up_its_keys(fixture: Fixture) {
     assert_eq!(code(refused), "invalid-kyber-pre-key-id");
     let status = sound(bob.status().await, "status");
     assert_eq!((status.sessions, status.inbox), (1, 0));
-}
-
-/// Whoever has taken the peer's place waits outside, in both directions, until the user agrees.
-pub async fn a_changed_identity_waits_for_approval(fixture: Fixture) {
-    let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
-    start(&alice, &bob).await;
-    talk(&alice, &bob).await;
-
-    // Bob installs anew, elsewhere.
-    let elsewhere = store(sprag::backend::MemoryBackend::new()).await;
-    let bob: Party<_> = party_over(elsewhere, "bob").await;
-    let key = sound(bob.identity_key().await, "our identity");
-    let bundle = sound(bob.bundle().await, "making a bundle");
-    let refused = alice.start_session(bob.address(), &bundle).await;
-    assert_eq!(code(refused), "untrusted-identity");
-    start(&bob, &alice).await;
-    let envelope = send(&bob, &alice, b"it is me").await;
-    let refused = try_receive(&alice, &bob, &envelope).await;
-    assert_eq!(code(refused), "untrusted-identity");
-    let known = sound(alice.identity(bob.address()).await, "an identity");
-    assert_ne!(known, Some(key));
-
-    sound(
-        alice.approve_identity(bob.address(), &key).await,
-        "approving",
-    );
-    let refused = alice.send(bob.address(), b"to the old one").await;
-    assert_eq!(code(refused), "untrusted-identity");
-    read(&alice, &bob, &envelope, b"it is me").await;
-    talk(&alice, &bob).await;
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::vault;
 use sprag::{Account, Delivery, DurableStore, Envelope, Error, ProtocolAddress, backend::Backend};
 
 use crate::backend::{FaultyBackend, Fixture};
@@ -14,7 +15,10 @@ pub(super) fn address(name: &str) -> ProtocolAddress {
 }
 
 pub(super) async fn store<B: Backend>(backend: B) -> DurableStore<B> {
-    sound(DurableStore::open(backend).await, "opening the store")
+    sound(
+        DurableStore::open(backend, vault::shared()).await,
+        "opening the store",
+    )
 }
 
 /// The account of `name` over the first handle of a fixture, made if there is none.

@@ -431,3 +431,45 @@ pub async fn a_sealed_group_text_with_a_key_is_sent_once(fixture: Fixture) {
     assert!(matches!(send(open).await, Err(Error::KeyReused)));
     assert_eq!(code(alice.group_send(GROUP, text).await), "key-reused");
 }
+
+/// A sealed message of a peer that has installed anew is delivered and says so; nothing is sealed for the peer until the
+/// user agrees, neither for it alone nor among others.
+pub async fn a_changed_identity_is_told_and_not_sealed_for(fixture: Fixture) {
+    let (alice, bob) = (member(&fixture, 1).await, member(&fixture, 2).await);
+    let carol = member(&fixture, 3).await;
+    let service = Service::new();
+    let of_alice = service.certify(&alice).await;
+    for peer in [&bob, &carol] {
+        start(&alice, peer).await;
+        talk(&alice, peer).await;
+        distribute(&alice, peer).await;
+    }
+    let to = [bob.address().clone(), carol.address().clone()];
+    let all = async || {
+        let sealing = Sealing::new(&of_alice);
+        alice
+            .group_send_sealed(GROUP, &to, &[], sealing, b"all")
+            .await
+    };
+    sound(all().await, "sending");
+    drop(bob);
+
+    let elsewhere = store(sprag::backend::MemoryBackend::new()).await;
+    let bob = Account::create(elsewhere, to[0].clone()).await;
+    let bob = sound(bob, "creating");
+    let certificate = service.certify(&bob).await;
+    start(&bob, &alice).await;
+    let envelope = send_sealed(&bob, &alice, &certificate, b"it is me").await;
+    let delivery = alice.receive_sealed(&envelope.bytes, service.trust()).await;
+    let delivery = sound(delivery, "receiving");
+    let new = sound(bob.identity_key().await, "our identity");
+    assert_eq!(delivery.changed_identity, Some(new));
+
+    let sealing = Sealing::new(&of_alice);
+    let refused = alice.send_sealed(&to[0], sealing, b"no").await;
+    assert_eq!(code(refused), "untrusted-identity");
+    assert_eq!(code(all().await), "untrusted-identity");
+    sound(alice.approve_identity(&to[0], &new).await, "approving");
+    sound(all().await, "sending");
+    send_sealed(&alice, &bob, &of_alice, b"yes").await;
+}

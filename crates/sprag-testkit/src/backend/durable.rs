@@ -7,7 +7,7 @@ use sprag::backend::{BackendError, CommitOutcome, Kind};
 
 use super::Fixture;
 use super::sample::{
-    ALICE, BOB, batch, commit, numbered, place, put, read, scan_all, session, version,
+    ALICE, BOB, batch, commit, numbered, place, put, read, records_of, session, version,
 };
 
 /// Records of every kind are there with their versions after closing and opening.
@@ -41,7 +41,7 @@ pub async fn records_survive_without_closing(fixture: Fixture) {
     }
     let fixture = fixture.reopened().await;
     assert_eq!(
-        scan_all(fixture.backend(), ALICE, Kind::Session, 100)
+        records_of(fixture.backend(), ALICE, Kind::Session, 100)
             .await
             .len(),
         10
@@ -107,7 +107,7 @@ pub async fn closing_finishes_what_was_accepted(fixture: Fixture) {
         }
     }
     let fixture = fixture.reopened().await;
-    let scanned = scan_all(fixture.backend(), ALICE, Kind::Session, 100).await;
+    let scanned = records_of(fixture.backend(), ALICE, Kind::Session, 100).await;
     assert_eq!(
         scanned.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
         committed

@@ -44,10 +44,14 @@ pub enum Call {
     Read,
     /// [`Backend::commit`], of batches that only validate as well
     Commit,
+    /// [`Backend::delete_soon`]
+    DeleteSoon,
     /// [`Backend::committed`]
     Committed,
     /// [`Backend::scan`]
     Scan,
+    /// [`Backend::scan_all`]
+    ScanAll,
     /// [`Backend::checkpoint`]
     Checkpoint,
     /// [`Backend::close`]
@@ -59,15 +63,16 @@ pub enum Call {
 pub enum Fault {
     /// The call has no effect and gives this error.
     FailBefore(BackendError),
-    /// The call has its effect, then its answer is lost and this error is given. A commit, whose
-    /// errors promise that nothing was applied, gives [`CommitOutcome::Unknown`] instead, as an
-    /// honest backend does.
+    /// The call has its effect, then its answer is lost and this error is given. A commit or a
+    /// deletion, whose errors promise that nothing was applied, gives [`CommitOutcome::Unknown`]
+    /// instead, as an honest backend does.
     FailAfter(BackendError),
-    /// The commit is applied if its expectations hold, but the outcome is unknown. Commits only.
+    /// The batch is applied if its expectations hold, but the outcome is unknown. Commits and
+    /// deletions only.
     UnknownApplied,
-    /// The commit is not applied, and the outcome is unknown. Commits only.
+    /// The batch is not applied, and the outcome is unknown. Commits and deletions only.
     UnknownLost,
-    /// The commit is not applied; it is answered with a conflict. Commits only.
+    /// The batch is not applied; it is answered with a conflict. Commits and deletions only.
     Conflict,
     /// The call has no effect and never answers: the caller is to be cancelled, as by a crash just
     /// before.
@@ -77,8 +82,15 @@ pub enum Fault {
     HangAfter,
 }
 
+impl Call {
+    /// Whether the call takes a batch.
+    fn is_of_a_batch(self) -> bool {
+        matches!(self, Self::Commit | Self::DeleteSoon)
+    }
+}
+
 impl Fault {
-    fn is_for_commits_only(&self) -> bool {
+    fn is_for_batches_only(&self) -> bool {
         matches!(
             self,
             Self::UnknownApplied | Self::UnknownLost | Self::Conflict
@@ -110,12 +122,12 @@ impl<B> FaultyBackend<B> {
     /// Plans a fault for the `nth` call of this sort from now: 1 is the next.
     ///
     /// # Panics
-    /// If `nth` is 0, or the fault is for commits only and the call is another.
+    /// If `nth` is 0, or the fault is for commits and deletions only and the call is another.
     pub fn inject(&self, call: Call, nth: u64, fault: Fault) {
         assert!(nth > 0, "calls are counted from 1");
         assert!(
-            call == Call::Commit || !fault.is_for_commits_only(),
-            "{fault:?} is for commits"
+            call.is_of_a_batch() || !fault.is_for_batches_only(),
+            "{fault:?} is for commits and deletions"
         );
         let mut plan = self.plan();
         let number = plan.count(call) + nth;
@@ -126,10 +138,13 @@ impl<B> FaultyBackend<B> {
     /// places where an operation may break, raise `nth` until the operation passes.
     ///
     /// # Panics
-    /// If `nth` is 0, or the fault is for commits only.
+    /// If `nth` is 0, or the fault is for commits and deletions only.
     pub fn inject_any(&self, nth: u64, fault: Fault) {
         assert!(nth > 0, "calls are counted from 1");
-        assert!(!fault.is_for_commits_only(), "{fault:?} is for commits");
+        assert!(
+            !fault.is_for_batches_only(),
+            "{fault:?} is for commits and deletions"
+        );
         let mut plan = self.plan();
         let position = plan.log.len() as u64 + nth;
         plan.by_position.insert(position, fault);
@@ -181,7 +196,7 @@ impl<B> FaultyBackend<B> {
         plan.broken.clone().map(Fault::FailBefore).or(planned)
     }
 
-    /// Passes on a call that is not a commit, with its fault.
+    /// Passes on a call that takes no batch, with its fault.
     async fn pass<T>(
         &self,
         call: Call,
@@ -200,6 +215,28 @@ impl<B> FaultyBackend<B> {
             }
             Some(Fault::UnknownApplied | Fault::UnknownLost | Fault::Conflict) | None => {
                 effect.await
+            }
+        }
+    }
+
+    /// Passes on a call that takes a batch, with its fault.
+    async fn pass_batch(
+        &self,
+        call: Call,
+        effect: impl Future<Output = Result<CommitOutcome, BackendError>>,
+    ) -> Result<CommitOutcome, BackendError> {
+        match self.arrive(call) {
+            None => effect.await,
+            Some(Fault::FailBefore(error)) => Err(error),
+            Some(Fault::FailAfter(_) | Fault::UnknownApplied) => {
+                effect.await.map(|_| CommitOutcome::Unknown)
+            }
+            Some(Fault::UnknownLost) => Ok(CommitOutcome::Unknown),
+            Some(Fault::Conflict) => Ok(CommitOutcome::Conflict),
+            Some(Fault::HangBefore) => std::future::pending().await,
+            Some(Fault::HangAfter) => {
+                let _ = effect.await?;
+                std::future::pending().await
             }
         }
     }
@@ -227,21 +264,13 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        let effect = self.inner.commit(batch);
-        match self.arrive(Call::Commit) {
-            None => effect.await,
-            Some(Fault::FailBefore(error)) => Err(error),
-            Some(Fault::FailAfter(_) | Fault::UnknownApplied) => {
-                effect.await.map(|_| CommitOutcome::Unknown)
-            }
-            Some(Fault::UnknownLost) => Ok(CommitOutcome::Unknown),
-            Some(Fault::Conflict) => Ok(CommitOutcome::Conflict),
-            Some(Fault::HangBefore) => std::future::pending().await,
-            Some(Fault::HangAfter) => {
-                let _ = effect.await?;
-                std::future::pending().await
-            }
-        }
+        self.pass_batch(Call::Commit, self.inner.commit(batch))
+            .await
+    }
+
+    async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        self.pass_batch(Call::DeleteSoon, self.inner.delete_soon(batch))
+            .await
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
@@ -257,6 +286,15 @@ impl<B: Backend> Backend for FaultyBackend<B> {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Record)>, BackendError> {
         self.pass(Call::Scan, self.inner.scan(account, kind, after, limit))
+            .await
+    }
+
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        self.pass(Call::ScanAll, self.inner.scan_all(after, limit))
             .await
     }
 

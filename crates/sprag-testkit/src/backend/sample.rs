@@ -68,7 +68,7 @@ pub(super) async fn delete(backend: &Arc<dyn Backend>, key: RecordKey) {
 }
 
 /// All records of an account and kind, asked for in pages of `limit`.
-pub(super) async fn scan_all(
+pub(super) async fn records_of(
     backend: &Arc<dyn Backend>,
     account: AccountId,
     kind: Kind,
@@ -99,6 +99,38 @@ pub(super) async fn scan_all(
             "keys ascend, from page to page"
         );
         all.extend(page);
+    }
+}
+
+/// The next page of a scan of all records.
+pub(super) async fn page_of_all(
+    backend: &Arc<dyn Backend>,
+    after: Option<RecordKey>,
+    limit: usize,
+) -> Vec<(RecordKey, Record)> {
+    let page = backend.scan_all(after.as_ref(), limit).await;
+    let page = page.expect("scan of all");
+    assert!(
+        page.len() <= limit,
+        "a page holds no more than was asked for"
+    );
+    page
+}
+
+/// All records of the store in their order, asked for in pages of `limit`.
+pub(super) async fn all_records(
+    backend: &Arc<dyn Backend>,
+    limit: usize,
+) -> Vec<(RecordKey, Record)> {
+    let mut all: Vec<(RecordKey, Record)> = Vec::new();
+    loop {
+        let after = all.last().map(|(key, _)| *key);
+        let page = page_of_all(backend, after, limit).await;
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+        assert!(all.len() < 1_000_000, "the scan comes to an end");
     }
 }
 

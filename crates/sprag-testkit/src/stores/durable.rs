@@ -33,7 +33,7 @@ use super::{
 ///         let backend = backend.clone();
 ///         async move {
 ///             let we = ProtocolAddress::new("we", 1).unwrap();
-///             let store = DurableStore::open(backend).await.unwrap();
+///             let store = DurableStore::open(backend, sprag_testkit::vault::shared()).await.unwrap();
 ///             Account::open_or_create(store.clone(), we.clone()).await.unwrap();
 ///             StoreSet::all_in(Arc::new(CommittedStores::new(store, we)))
 ///         }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use sprag_core::{
-    ProtocolError, address::ProtocolAddress, message::CiphertextMessageType, time::Timestamp,
+    ProtocolError, address::ProtocolAddress, identity::IdentityKey, message::CiphertextMessageType,
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -125,6 +126,10 @@ pub struct Delivery {
     pub sender: ProtocolAddress,
     /// The distribution that a group message was sent in.
     pub group: Option<Uuid>,
+    /// The sender's identity, if it took the place of another one with this message. Whoever sent it, it may not be who was
+    /// there before: tell the user. Nothing is sent to the sender until the user
+    /// [approves](super::Account::approve_identity) of it, unless the [policy](crate::IdentityPolicy) is to trust everybody.
+    pub changed_identity: Option<IdentityKey>,
     /// When it was decrypted.
     pub received: Timestamp,
     /// What was sent.
@@ -137,6 +142,7 @@ impl Delivery {
             id,
             sender: incoming.sender.clone(),
             group: incoming.group,
+            changed_identity: incoming.changed_identity,
             received: incoming.received,
             plaintext: incoming.plaintext.clone(),
         }
@@ -150,6 +156,7 @@ impl fmt::Debug for Delivery {
             .field("id", &self.id)
             .field("sender", &self.sender)
             .field("group", &self.group)
+            .field("changed_identity", &self.changed_identity)
             .field("received", &self.received)
             .field("plaintext", &format_args!("{} bytes", self.plaintext.len()))
             .finish()

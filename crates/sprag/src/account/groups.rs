@@ -12,9 +12,13 @@ use uuid::Uuid;
 
 use super::{
     Account, Delivery, Envelope, EnvelopeType, Outgoing, Recipient,
-    mailbox::{deliver, known_delivery},
+    mailbox::{deliver, incoming, known_delivery},
 };
-use crate::{Error, GroupCipher, backend::Backend, durable::Turn, durable::names::Name};
+use crate::{
+    Error, GroupCipher,
+    backend::Backend,
+    durable::{Turn, names::Name, value::Incoming},
+};
 
 impl<B: Backend> Account<B> {
     /// Our sender key for a new member of the group `distribution_id`: with it all later messages can be read,
@@ -28,12 +32,12 @@ impl<B: Backend> Account<B> {
     ///
     /// ```
     /// use sprag::{
-    ///     Account, DurableStore, ProtocolAddress, backend::MemoryBackend,
+    ///     Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::message::SenderKeyDistributionMessage,
     /// };
     ///
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;
@@ -182,7 +186,11 @@ impl<B: Backend> Account<B> {
             let plaintext = GroupCipher::new(&tx, &self.address)
                 .decrypt(sender, message)
                 .await?;
-            deliver(&tx, id, sender, Some(group), plaintext).await
+            let incoming = Incoming {
+                group: Some(group),
+                ..incoming(&tx, sender, plaintext)
+            };
+            deliver(&tx, id, incoming).await
         })
         .await
     }

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use rand_core::CryptoRng;
 use sprag_core::{ProtocolError, address::ProtocolAddress, message::CiphertextMessage};
 use tracing::debug;
-use uuid::Uuid;
 
-use super::{Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing};
+use super::{
+    Account, Delivery, Envelope, EnvelopeType, InboxId, OutboxId, Outgoing, Tx, peers::Peers,
+};
 use crate::{
     Error, PreKeyStores, SessionCipher, Transaction,
     backend::{Backend, Kind},
@@ -29,8 +30,9 @@ impl<B: Backend> Account<B> {
     /// again: the envelope may be there. Or give the text a [key](Outgoing::key), and just do the same again.
     ///
     /// # Errors
-    /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the identity in the
-    /// session is no longer the approved one. `key-reused`: the key was used for another recipient. Otherwise what
+    /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the recipient's identity has
+    /// changed, is not the one in the session, or the [policy](crate::IdentityPolicy) asks for more; look at
+    /// [what is known](Self::known_identity), and ask the user. `key-reused`: the key was used for another recipient. Otherwise what
     /// the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
@@ -94,7 +96,7 @@ impl<B: Backend> Account<B> {
         tx.presume_absent(Name::Outbox(id));
         let names = [
             Name::Session(recipient),
-            Name::Identity(recipient),
+            self.identity_name(recipient),
             Name::Outbox(id),
         ];
         tx.prefetch("load_session", &names).await?;
@@ -102,7 +104,8 @@ impl<B: Backend> Account<B> {
         if let Some(envelope) = self.posted_before(tx, id, &to, false).await? {
             return Ok(envelope);
         }
-        let message = SessionCipher::new(tx, tx, &self.address, recipient)
+        let peers = Peers::new(tx);
+        let message = SessionCipher::new(tx, &peers, &self.address, recipient)
             .encrypt(text.plaintext, tx.now(), rng)
             .await?;
         let bytes = Bytes::copy_from_slice(message.serialized());
@@ -113,14 +116,17 @@ impl<B: Backend> Account<B> {
     /// Decrypts a message from `sender`. The plaintext is in the inbox when it is returned; tell when you
     /// are [done](Self::done) with it.
     ///
+    /// If the sender's identity has changed, the message is delivered and [says so](Delivery::changed_identity). Nothing
+    /// is sent to the sender then until the user has [approved](Self::approve_identity) that, and sessions with the
+    /// sender's other devices are put aside.
+    ///
     /// The same envelope given again while its plaintext is in the inbox returns the same delivery; later
     /// it is a `duplicate-message`. A first message uses up its one-time pre-keys in the same commit.
     ///
     /// # Errors
     /// `duplicate-message`: drop it. `no-session`, `invalid-message` and others of
-    /// [`Error::Protocol`]: it cannot be decrypted. `untrusted-identity`: the sender's identity has
-    /// changed; give the message again once the user has [approved](Self::approve_identity) it. Otherwise
-    /// what the storage reports; give the message again.
+    /// [`Error::Protocol`]: it cannot be decrypted. `untrusted-identity`: somebody uses our own name with another
+    /// identity; drop it. Otherwise what the storage reports; give the message again.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn receive(
         &self,
@@ -133,17 +139,54 @@ impl<B: Backend> Account<B> {
         let id = names.envelope(&self.id, sender, message_type as u8, bytes);
         let message = &message;
         let _turn = self.turn(sender).await;
-        self.run(|tx| async move {
-            prefetch(&tx, sender, id, message).await?;
+        let step = |tx: Tx<B>| async move {
+            self.prefetch(&tx, sender, id, message).await?;
             if let Some(delivery) = known_delivery(&tx, id).await? {
                 return Ok(delivery);
             }
-            let plaintext = SessionCipher::new(&tx, &tx, &self.address, sender)
+            let peers = Peers::new(&tx);
+            let plaintext = SessionCipher::new(&tx, &peers, &self.address, sender)
                 .decrypt(message, PreKeyStores::all_in(&tx), &mut tx.rng()?)
                 .await?;
-            deliver(&tx, id, sender, None, plaintext).await
-        })
-        .await
+            let incoming = Incoming {
+                changed_identity: peers.changed(),
+                ..incoming(&tx, sender, plaintext)
+            };
+            if incoming.changed_identity.is_some() {
+                self.identity_changed(&tx, sender).await?;
+            }
+            deliver(&tx, id, incoming).await
+        };
+        let received = self.run(step).await;
+        self.report_refusal(sender, &received);
+        received
+    }
+
+    /// Reads at once what decrypting `message` will ask for.
+    async fn prefetch(
+        &self,
+        tx: &Transaction<B>,
+        sender: &ProtocolAddress,
+        id: InboxId,
+        message: &CiphertextMessage,
+    ) -> Result<(), Error> {
+        tx.presume_absent(Name::Inbox(id));
+        let mut names = vec![
+            Name::Inbox(id),
+            Name::Session(sender),
+            self.identity_name(sender),
+        ];
+        if let CiphertextMessage::PreKey(message) = message {
+            let signed_pre_key = message.signed_pre_key_id();
+            names.extend([
+                Name::Devices(sender.name()),
+                Name::SignedPreKey(signed_pre_key),
+                Name::Account,
+            ]);
+            names.extend(message.pre_key_id().map(Name::PreKey));
+            names.extend(message.kyber_pre_key_id().map(Name::KyberPreKey));
+        }
+        Ok(tx.prefetch("load_session", &names).await?)
     }
 
     /// All envelopes that are not known to be sent, oldest first. Send them again: a recipient tells
@@ -240,32 +283,6 @@ impl<B: Backend> Account<B> {
     }
 }
 
-/// Reads at once what decrypting `message` will ask for.
-async fn prefetch<B: Backend>(
-    tx: &Transaction<B>,
-    sender: &ProtocolAddress,
-    id: InboxId,
-    message: &CiphertextMessage,
-) -> Result<(), Error> {
-    tx.presume_absent(Name::Inbox(id));
-    let mut names = vec![
-        Name::Inbox(id),
-        Name::Session(sender),
-        Name::Identity(sender),
-    ];
-    if let CiphertextMessage::PreKey(message) = message {
-        let signed_pre_key = message.signed_pre_key_id();
-        names.extend([
-            Name::Devices(sender.name()),
-            Name::SignedPreKey(signed_pre_key),
-            Name::Account,
-        ]);
-        names.extend(message.pre_key_id().map(Name::PreKey));
-        names.extend(message.kyber_pre_key_id().map(Name::KyberPreKey));
-    }
-    Ok(tx.prefetch("load_session", &names).await?)
-}
-
 pub(super) async fn known_delivery<B: Backend>(
     tx: &Transaction<B>,
     id: InboxId,
@@ -277,20 +294,27 @@ pub(super) async fn known_delivery<B: Backend>(
     Ok(known.await?)
 }
 
+/// A plaintext that was decrypted now.
+pub(super) fn incoming<B: Backend>(
+    tx: &Transaction<B>,
+    sender: &ProtocolAddress,
+    plaintext: Vec<u8>,
+) -> Incoming {
+    Incoming {
+        received: tx.now(),
+        sender: sender.clone(),
+        group: None,
+        changed_identity: None,
+        plaintext: plaintext.into(),
+    }
+}
+
 /// Puts the plaintext into the inbox.
 pub(super) async fn deliver<B: Backend>(
     tx: &Transaction<B>,
     id: InboxId,
-    sender: &ProtocolAddress,
-    group: Option<Uuid>,
-    plaintext: Vec<u8>,
+    incoming: Incoming,
 ) -> Result<Delivery, Error> {
-    let incoming = Incoming {
-        received: tx.now(),
-        sender: sender.clone(),
-        group,
-        plaintext: plaintext.into(),
-    };
     let delivery = Delivery::new(id, &incoming);
     let incoming = Value::Inbox(incoming);
     tx.put("store_plaintext", Name::Inbox(id), incoming).await?;

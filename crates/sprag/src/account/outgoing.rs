@@ -24,10 +24,10 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// once.
 ///
 /// ```
-/// use sprag::{Account, DurableStore, Outgoing, ProtocolAddress, backend::MemoryBackend};
+/// use sprag::{Account, DurableStore, Outgoing, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
-/// # let store = DurableStore::open(MemoryBackend::new()).await?;
+/// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
 /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
 /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;

@@ -40,12 +40,12 @@ impl<B: Backend> Account<B> {
     ///
     /// ```
     /// use sprag::{
-    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, Timestamp, backend::MemoryBackend,
+    ///     Account, DurableStore, ProtocolAddress, RetryAssessment, Timestamp, backend::MemoryBackend, vault::MemoryVault,
     ///     protocol::message::{DecryptionErrorMessage, PlaintextContent},
     /// };
     ///
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;

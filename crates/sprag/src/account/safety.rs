@@ -22,9 +22,9 @@ impl<B: Backend> Account<B> {
     /// `unknown-identity`: nothing was exchanged with the peer yet. Otherwise what the storage reports.
     ///
     /// ```
-    /// # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
+    /// # use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault};
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;
@@ -44,7 +44,7 @@ impl<B: Backend> Account<B> {
     pub async fn safety_number(&self, peer: &ProtocolAddress) -> Result<Fingerprint, Error> {
         let (ours, theirs) = self
             .run(|tx| async move {
-                let names = [Name::Account, Name::Identity(peer)];
+                let names = [Name::Account, self.identity_name(peer)];
                 tx.prefetch("load_identity", &names).await?;
                 let ours = self.own(&tx, |own| *own.key_pair.identity_key()).await?;
                 let theirs = tx.load_identity(peer).await?;

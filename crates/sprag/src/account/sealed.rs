@@ -15,7 +15,9 @@ use sprag_core::{
 };
 use uuid::Uuid;
 
-use super::{Account, Delivery, Envelope, EnvelopeType, OutboxId, Outgoing, Recipient};
+use super::{
+    Account, Delivery, Envelope, EnvelopeType, OutboxId, Outgoing, Recipient, peers::Peers,
+};
 use crate::{
     Error, GroupCipher, SealedSessionCipher, SealedTrust, Sealing, Transaction, backend::Backend,
     durable::names::Name, sealed_session_cipher::seal_for_accounts,
@@ -49,11 +51,11 @@ impl<B: Backend> Account<B> {
     /// the key was used for a message that is not sealed.
     ///
     /// ```
-    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend};
+    /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend, vault::MemoryVault};
     /// # use sprag::{Timestamp, protocol::{curve::KeyPair, sealed_sender::{SenderCertificate, SenderDetails, ServerCertificate}}};
     ///
     /// # async fn example() -> Result<(), sprag::Error> {
-    /// # let store = DurableStore::open(MemoryBackend::new()).await?;
+    /// # let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
     /// # let alice = Account::create(store.clone(), ProtocolAddress::new("alice", 1)?).await?;
     /// # let bob = Account::create(store, ProtocolAddress::new("bob", 1)?).await?;
     /// # alice.start_session(bob.address(), &bob.bundle().await?).await?;
@@ -96,7 +98,7 @@ impl<B: Backend> Account<B> {
             tx.presume_absent(Name::Outbox(id));
             let names = [
                 Name::Session(recipient),
-                Name::Identity(recipient),
+                self.identity_name(recipient),
                 Name::Account,
                 Name::Outbox(id),
             ];
@@ -106,7 +108,8 @@ impl<B: Backend> Account<B> {
                 return Ok(envelope);
             }
             self.require_ours(&tx, sealing.certificate).await?;
-            let sealed = SealedSessionCipher::new(&tx, &tx, &self.address)
+            let peers = Peers::new(&tx);
+            let sealed = SealedSessionCipher::new(&tx, &peers, &self.address)
                 .encrypt(recipient, text.plaintext, sealing, tx.now(), &mut rng)
                 .await?;
             let message_type = EnvelopeType::Sealed;
@@ -124,7 +127,7 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// Those of [`group_send`](Self::group_send). `no-session` with the first recipient that has no current one: start
-    /// it. `invalid-registration-id`: start a new one. `invalid-argument`: the certificate is not ours or
+    /// it. `untrusted-identity` with the first that may not be [sent](Self::send) to. `invalid-registration-id`: start a new one. `invalid-argument`: the certificate is not ours or
     /// has expired, as for [`send_sealed`](Self::send_sealed), a recipient's name is no service id, or somebody is
     /// both a recipient and excluded.
     ///
@@ -242,7 +245,7 @@ impl<B: Backend> Account<B> {
             let mut rng = tx.rng()?;
             let id = OutboxId::random(&mut rng);
             tx.presume_absent(Name::Outbox(id));
-            let names = [Name::Identity(sender), Name::Account, Name::Outbox(id)];
+            let names = [self.identity_name(sender), Name::Account, Name::Outbox(id)];
             tx.prefetch("get_identity", &names).await?;
             self.require_ours(&tx, sealing.certificate).await?;
             let sealed = SealedSessionCipher::new(&tx, &tx, &self.address)
@@ -271,10 +274,14 @@ impl<B: Backend> Account<B> {
             let (part, later) = rest.split_at(length_of_part(rest));
             let read = self.run(|tx| async move {
                 let sessions = part.iter().map(Name::Session);
-                let names: Vec<_> = sessions.chain(part.iter().map(Name::Identity)).collect();
+                let identities = part.iter().map(|device| self.identity_name(device));
+                let names: Vec<_> = sessions.chain(identities).collect();
                 tx.prefetch("load_session", &names).await?;
                 let cipher = SealedSessionCipher::new(&tx, &tx, &self.address);
                 let sessions = cipher.sessions_with(part).await?;
+                for device in part {
+                    self.require_sendable(&tx, device).await?;
+                }
                 cipher.accounts(part, &sessions).await
             });
             recipients.extend(read.await?);

@@ -4,9 +4,9 @@ use sprag_core::{
     address::ProtocolAddress, bundle::PreKeyBundle, session::SenderChainRequirements,
 };
 
-use super::Account;
+use super::{Account, Tx, peers::Peers};
 use crate::{
-    Error, SessionBuilder, SessionStore, Transaction, backend::Backend, durable::names::Name,
+    Error, Event, SessionBuilder, SessionStore, Transaction, backend::Backend, durable::names::Name,
 };
 
 impl<B: Backend> Account<B> {
@@ -14,7 +14,7 @@ impl<B: Backend> Account<B> {
     /// healthy that was.
     ///
     /// # Errors
-    /// `untrusted-identity`: the bundle's identity is not the one known;
+    /// `untrusted-identity`: the bundle's identity is not the one known, or that one is not approved;
     /// [`approve_identity`](Self::approve_identity) if the user agrees. `invalid-signature` or
     /// another [`Error::Protocol`]: the bundle is not fit. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
@@ -24,19 +24,26 @@ impl<B: Backend> Account<B> {
         bundle: &PreKeyBundle,
     ) -> Result<(), Error> {
         let _turn = self.turn(peer).await;
-        self.run(|tx| async move {
+        let step = |tx: Tx<B>| async move {
             let names = [
                 Name::Session(peer),
-                Name::Identity(peer),
+                self.identity_name(peer),
                 Name::Account,
                 Name::Devices(peer.name()),
             ];
             tx.prefetch("load_session", &names).await?;
-            SessionBuilder::new(&tx, &tx, &self.address, peer)
+            let peers = Peers::starting(&tx);
+            SessionBuilder::new(&tx, &peers, &self.address, peer)
                 .process_bundle(bundle, tx.now(), &mut tx.rng()?)
-                .await
-        })
-        .await
+                .await?;
+            match peers.changed() {
+                Some(_) => self.identity_changed(&tx, peer).await,
+                None => Ok(()),
+            }
+        };
+        let started = self.run(step).await;
+        self.report_refusal(peer, &started);
+        started
     }
 
     /// Whether there is a session with `peer` that can be used for sending now. If there is none, fetch a
@@ -70,18 +77,8 @@ impl<B: Backend> Account<B> {
     /// What the storage reports.
     pub async fn archive_session(&self, peer: &ProtocolAddress) -> Result<bool, Error> {
         let _turn = self.turn(peer).await;
-        self.run(|tx| async move {
-            let Some(mut record) = tx.load_session(peer).await? else {
-                return Ok(false);
-            };
-            let had_current = record.has_current_state();
-            if had_current {
-                record.archive_current_state();
-                tx.store_session(peer, record).await?;
-            }
-            Ok(had_current)
-        })
-        .await
+        self.run(|tx| async move { self.archive_in(&tx, peer).await })
+            .await
     }
 
     /// Forgets all sessions with `peer`, archived ones too: nothing that was sent in them can be read any more.
@@ -97,6 +94,25 @@ impl<B: Backend> Account<B> {
             Ok(were_there)
         })
         .await
+    }
+
+    pub(super) async fn archive_in(
+        &self,
+        tx: &Transaction<B>,
+        peer: &ProtocolAddress,
+    ) -> Result<bool, Error> {
+        let Some(mut record) = tx.load_session(peer).await? else {
+            return Ok(false);
+        };
+        let had_current = record.has_current_state();
+        if had_current {
+            record.archive_current_state();
+            tx.store_session(peer, record).await?;
+            tx.note(Event::SessionArchived {
+                address: peer.clone(),
+            });
+        }
+        Ok(had_current)
     }
 
     pub(super) async fn devices_in(

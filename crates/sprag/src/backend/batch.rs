@@ -41,7 +41,8 @@ pub struct Expectation {
 pub struct Put {
     /// The place of the record.
     pub key: RecordKey,
-    /// Its new version, which this key has never had.
+    /// The version of its content: one that this key has never had, or that which it has if the same
+    /// content was sealed anew.
     pub version: Version,
     /// Its new bytes.
     pub bytes: Bytes,

@@ -157,6 +157,18 @@ impl Backend for MemoryBackend {
             .collect())
     }
 
+    async fn scan_all(
+        &self,
+        after: Option<&RecordKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
+        let page = self.limits().page(limit)?;
+        let start = after.map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
+        let state = self.open()?;
+        let found = state.records.range((start, Bound::Unbounded)).take(page);
+        Ok(found.map(|(key, record)| (*key, record.clone())).collect())
+    }
+
     fn limits(&self) -> Limits {
         Limits::default()
     }

@@ -8,10 +8,11 @@ use rand_core::CryptoRng;
 
 /// The version of a record: a random 64-bit number other than zero, chosen by whoever writes.
 ///
-/// A version never recurs for a key, not even after the record was deleted and made anew: this is
-/// what keeps a stale operation from mistaking a later record for the one that it read. It is also
-/// sealed with the bytes as associated data. So draw one with [`random`](Self::random) for each
-/// put; never count up.
+/// A version never recurs for a key with another content, not even after the record was deleted and
+/// made anew: this is what keeps a stale operation from mistaking a later record for the one that it
+/// read. The same content sealed anew keeps its version, as whoever read it read nothing that is
+/// out of date. A version is also sealed with the bytes as associated data. So draw one with
+/// [`random`](Self::random) for each new content; never count up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(NonZeroU64);
 

@@ -10,7 +10,7 @@
 //! | outbox id of a text with a key, first 16 bytes | `82`, account id, length (8, big-endian) of the key, the key, and the device's address if one key makes several envelopes |
 //! | inbox id, first 16 bytes | `81`, account id, length (8, big-endian) of the sender's address, the address, message type, envelope |
 //!
-//! An address is the name in UTF-8, then the device in one byte. The two ends of a session hold different
+//! An address is the name in UTF-8, then the device in one byte, 0 for all devices of the name. The two ends of a session hold different
 //! name keys, so their keys have nothing in common.
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -44,6 +44,8 @@ pub(crate) enum Name<'a> {
     SessionPart(&'a [u8], u16),
     /// The identity of an address.
     Identity(&'a ProtocolAddress),
+    /// The identity of all devices of a name.
+    IdentityOfAll(&'a str),
     PreKey(PreKeyId),
     SignedPreKey(SignedPreKeyId),
     KyberPreKey(KyberPreKeyId),
@@ -68,7 +70,7 @@ impl Name<'_> {
             Self::Account | Self::Publication => Kind::Account,
             Self::Session(_) => Kind::Session,
             Self::SessionPart(..) => Kind::SessionPart,
-            Self::Identity(_) => Kind::Identity,
+            Self::Identity(_) | Self::IdentityOfAll(_) => Kind::Identity,
             Self::PreKey(_) => Kind::PreKey,
             Self::SignedPreKey(_) => Kind::SignedPreKey,
             Self::KyberPreKey(_) => Kind::KyberPreKey,
@@ -97,6 +99,7 @@ impl Name<'_> {
             Self::Session(address) | Self::Identity(address) | Self::AccountEntry(address) => {
                 address_bytes(address)
             }
+            Self::IdentityOfAll(name) => [name.as_bytes(), &[0]].concat(),
             Self::SessionPart(session, number) => [&number.to_be_bytes(), *session].concat(),
             Self::PreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
             Self::SignedPreKey(id) => u32::from(*id).to_be_bytes().to_vec(),
@@ -192,6 +195,18 @@ impl Names {
 
 fn address_bytes(address: &ProtocolAddress) -> Vec<u8> {
     [address.name().as_bytes(), &[address.device_id().as_u8()]].concat()
+}
+
+/// The address of a name.
+pub(crate) fn address(name: &[u8]) -> Option<ProtocolAddress> {
+    let (device, name) = name.split_last()?;
+    ProtocolAddress::new(str::from_utf8(name).ok()?, (*device).into()).ok()
+}
+
+/// Group and sender of the name of a sender key.
+pub(crate) fn sender_key(name: &[u8]) -> Option<(Uuid, ProtocolAddress)> {
+    let (group, sender) = name.split_first_chunk()?;
+    Some((Uuid::from_bytes(*group), address(sender)?))
 }
 
 fn first_half(hash: &[u8; 32]) -> [u8; 16] {

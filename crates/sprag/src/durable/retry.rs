@@ -32,6 +32,18 @@ impl Attempts {
         Self(1)
     }
 
+    /// [`again`](Self::again) if the error is a conflict; otherwise the error.
+    pub(super) async fn after(
+        &mut self,
+        error: Error,
+        environment: &dyn Environment,
+    ) -> Result<(), Error> {
+        match error {
+            Error::Conflict => self.again(environment).await,
+            error => Err(error),
+        }
+    }
+
     /// Waits a random little while, longer with every attempt.
     ///
     /// The library knows no timer: a while is a number of turns given to other tasks.

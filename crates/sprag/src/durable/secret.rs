@@ -1,6 +1,9 @@
 //! Encoded records on their way to the storage.
 
-use std::{mem, ops::Deref};
+use std::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -25,6 +28,12 @@ impl Deref for SecretBytes {
 
     fn deref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl DerefMut for SecretBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 }
 

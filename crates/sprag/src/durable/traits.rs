@@ -1,10 +1,9 @@
-//! The six store traits over a transaction.
+//! The store traits over a transaction, but for [identities](super::identities).
 
 use async_trait::async_trait;
 use sprag_core::{
     address::{DeviceId, ProtocolAddress},
     curve::PublicKey,
-    identity::{IdentityKey, IdentityKeyPair},
     pre_key::{
         KyberPreKeyId, KyberPreKeyRecord, PreKeyId, PreKeyRecord, SignedPreKeyId,
         SignedPreKeyRecord,
@@ -17,13 +16,13 @@ use uuid::Uuid;
 use super::{
     names::Name,
     transaction::{Slot, Transaction},
-    value::{OwnIdentity, Value},
+    value::Value,
 };
 use crate::{
     backend::{Backend, Kind},
     stores::{
-        Direction, IdentityChange, IdentityKeyStore, KyberPreKeyKind, KyberPreKeyStore,
-        KyberPreKeyUse, PreKeyStore, SenderKeyStore, SessionStore, SignedPreKeyStore, StoreError,
+        KyberPreKeyKind, KyberPreKeyStore, KyberPreKeyUse, PreKeyStore, SenderKeyStore,
+        SessionStore, SignedPreKeyStore, StoreError,
     },
 };
 
@@ -91,58 +90,6 @@ impl<B: Backend> SessionStore for Transaction<B> {
             records.push(record.ok_or_else(|| StoreError::session_missing(operation, address))?);
         }
         Ok(records)
-    }
-}
-
-/// Trusts on first use, in both directions alike. Another identity is trusted once it was
-/// [approved](crate::Account::approve_identity).
-#[async_trait]
-impl<B: Backend> IdentityKeyStore for Transaction<B> {
-    async fn identity_key_pair(&self) -> Result<IdentityKeyPair, StoreError> {
-        self.own("identity_key_pair", |own| own.key_pair.clone())
-            .await
-    }
-
-    async fn local_registration_id(&self) -> Result<u32, StoreError> {
-        self.own("local_registration_id", |own| own.registration_id)
-            .await
-    }
-
-    async fn save_identity(
-        &self,
-        address: &ProtocolAddress,
-        identity: &IdentityKey,
-    ) -> Result<IdentityChange, StoreError> {
-        let save = |slot: &mut Slot| match slot.value() {
-            Some(Value::Identity(known)) if known == identity => IdentityChange::NewOrUnchanged,
-            known => {
-                let change = match known {
-                    None => IdentityChange::NewOrUnchanged,
-                    Some(_) => IdentityChange::ReplacedExisting,
-                };
-                slot.put(Value::Identity(*identity));
-                change
-            }
-        };
-        self.update("save_identity", Name::Identity(address), save)
-            .await
-    }
-
-    async fn is_trusted_identity(
-        &self,
-        address: &ProtocolAddress,
-        identity: &IdentityKey,
-        _direction: Direction,
-    ) -> Result<bool, StoreError> {
-        let known = self.identity("is_trusted_identity", address).await?;
-        Ok(known.is_none_or(|known| known == *identity))
-    }
-
-    async fn load_identity(
-        &self,
-        address: &ProtocolAddress,
-    ) -> Result<Option<IdentityKey>, StoreError> {
-        self.identity("load_identity", address).await
     }
 }
 
@@ -309,33 +256,6 @@ impl<B: Backend> SenderKeyStore for Transaction<B> {
         let name = Name::SenderKey(sender, distribution_id);
         let value = Value::SenderKey(record);
         self.put("store_sender_key", name, value).await
-    }
-}
-
-impl<B: Backend> Transaction<B> {
-    async fn own<T>(
-        &self,
-        operation: &'static str,
-        look: impl FnOnce(&OwnIdentity) -> T + Send,
-    ) -> Result<T, StoreError> {
-        let own = self.get(operation, Name::Account, |value| match value {
-            Some(Value::Account(own)) => Some(look(own)),
-            _ => None,
-        });
-        own.await?
-            .ok_or_else(|| StoreError::not_initialised(operation))
-    }
-
-    async fn identity(
-        &self,
-        operation: &'static str,
-        address: &ProtocolAddress,
-    ) -> Result<Option<IdentityKey>, StoreError> {
-        self.get(operation, Name::Identity(address), |value| match value {
-            Some(Value::Identity(key)) => Some(*key),
-            _ => None,
-        })
-        .await
     }
 }
 

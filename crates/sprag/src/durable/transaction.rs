@@ -8,19 +8,19 @@ use std::{
 use bytes::Bytes;
 use rand_core::CryptoRng;
 use sprag_core::time::Timestamp;
-use tracing::debug;
 
 use super::{
     DurableStore, cache::Cached, frame, header, header::Header, names::Name, parts, parts::Parts,
-    secret::SecretBytes, unreadable, value::Value,
+    secret::SecretBytes, value::Value,
 };
 use crate::{
     Error, StoreError,
     backend::{
-        AccountId, Backend, BackendError, Batch, CommitOutcome, Kind, OperationId, Record,
-        RecordKey, Version,
+        AccountId, Backend, BackendError, Batch, Kind, OperationId, Record, RecordKey, Version,
     },
     environment::generator,
+    events::Event,
+    identity_policy::Profile,
 };
 
 /// One operation of one account on a [`DurableStore`]. It implements the six store traits.
@@ -36,12 +36,12 @@ use crate::{
 /// [`DurableStore::run`] does all that.
 ///
 /// ```
-/// use sprag::{DurableStore, IdentityKeyStore, ProtocolAddress, backend::MemoryBackend, protocol::identity::IdentityKeyPair};
+/// use sprag::{DurableStore, IdentityKeyStore, ProtocolAddress, backend::MemoryBackend, vault::MemoryVault, protocol::identity::IdentityKeyPair};
 ///
 /// # async fn example() -> Result<(), sprag::Error> {
 /// let alice = ProtocolAddress::new("alice", 1)?;
 /// let bob = ProtocolAddress::new("bob", 1)?;
-/// let store = DurableStore::open(MemoryBackend::new()).await?;
+/// let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await?;
 ///
 /// let transaction = store.begin(&alice);
 /// let bobs_key = *IdentityKeyPair::generate(&mut transaction.rng()?).identity_key();
@@ -60,6 +60,8 @@ pub struct Transaction<B> {
     reading: Reading,
     /// Never held across an await.
     slots: Mutex<HashMap<RecordKey, Slot>>,
+    /// What is to be told after the commit.
+    events: Mutex<Vec<Event>>,
 }
 
 /// Where a transaction takes its records from.
@@ -75,8 +77,11 @@ pub(super) enum Reading {
 /// So many records are searched by their names.
 const FEW: usize = 8;
 
-/// What was read at one moment, absence included.
-type Snapshot = HashMap<RecordKey, Option<Record>>;
+/// What was read at one moment, absence included, and the header that opens it.
+struct Snapshot {
+    header: Arc<Header>,
+    records: HashMap<RecordKey, Option<Record>>,
+}
 
 /// A record that the transaction knows, or its absence.
 pub(crate) struct Slot {
@@ -116,7 +121,13 @@ impl<B: Backend> Transaction<B> {
             account,
             reading,
             slots: Mutex::default(),
+            events: Mutex::default(),
         }
+    }
+
+    /// How the account deals with identities, if it is in use.
+    pub(super) fn profile_in_use(&self) -> Option<Arc<Profile>> {
+        self.store.profile(&self.account)
     }
 
     /// The time now.
@@ -155,7 +166,23 @@ impl<B: Backend> Transaction<B> {
             .collect();
         self.settle(batch).await?;
         self.keep_in_cache(&written);
+        self.tell();
         Ok(())
+    }
+
+    /// Has `event` told once the commit has made it true.
+    pub(crate) fn note(&self, event: Event) {
+        self.events_noted().push(event);
+    }
+
+    fn tell(&self) {
+        for event in self.events_noted().drain(..) {
+            self.store.events().emit(self.account, event);
+        }
+    }
+
+    fn events_noted(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sure that all that was read stood at one moment. What was written is not looked at.
@@ -270,7 +297,8 @@ impl<B: Backend> Transaction<B> {
                 self.fetch_session(operation, key, name, bytes, &found)
                     .await?;
             } else {
-                self.remember(operation, key, name, bytes, found.remove(&key).flatten())?;
+                let record = found.records.remove(&key).flatten();
+                self.remember(operation, key, name, bytes, record, &found.header)?;
             }
         }
         Ok(())
@@ -285,23 +313,25 @@ impl<B: Backend> Transaction<B> {
         bytes: Vec<u8>,
         found: &Snapshot,
     ) -> Result<(), StoreError> {
-        let damaged = || unreadable(operation, Kind::Session);
+        let damaged = || self.store.unreadable(operation, Kind::Session);
         let mut later;
         let mut found = found;
         loop {
-            let Some(Some(record)) = found.get(&key) else {
-                return self.remember(operation, key, name, bytes, None);
+            let Some(Some(record)) = found.records.get(&key) else {
+                return self.remember(operation, key, name, bytes, None, &found.header);
             };
-            let payload = frame::open(&record.bytes, &bytes).ok_or_else(damaged)?;
+            let seals = &found.header.seals;
+            let payload = frame::open(seals, &key, record, &bytes).ok_or_else(damaged)?;
             let (mut parts, rest) = Parts::read(&payload).ok_or_else(damaged)?;
             let keys = parts.iter().map(|part| self.part_key(&bytes, part.number));
             let keys: Vec<_> = keys.chain([key]).collect();
-            if keys.iter().all(|key| found.contains_key(key)) {
+            if keys.iter().all(|key| found.records.contains_key(key)) {
                 let whole = parts.fill(|part| {
                     let name = Name::SessionPart(&bytes, part.number).bytes();
-                    let record = found.get(&self.part_key(&bytes, part.number))?.as_ref()?;
+                    let key = self.part_key(&bytes, part.number);
+                    let record = found.records.get(&key)?.as_ref()?;
                     let version_fits = record.version == part.version;
-                    version_fits.then(|| frame::open(&record.bytes, &name))?
+                    version_fits.then(|| frame::open(seals, &key, record, &name))?
                 });
                 let whole = whole.and_then(|()| parts.join(rest));
                 let whole = whole.ok_or_else(damaged)?;
@@ -328,37 +358,41 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         keys: &[RecordKey],
     ) -> Result<Snapshot, StoreError> {
-        let records = self.store.backend().read(keys).await;
-        let records = records.map_err(|error| StoreError::backend(operation, error))?;
-        Ok(keys.iter().copied().zip(records).collect())
+        let read = self.store.read(keys).await;
+        let (header, records) = read.map_err(|error| StoreError::from_error(operation, error))?;
+        let records = keys.iter().copied().zip(records).collect();
+        Ok(Snapshot { header, records })
     }
 
-    /// Reads all records of a kind, page by page, and remembers them. `name` tells what a record is
-    /// about. That none is added afterwards is for the caller to guard.
+    /// Reads all records of a kind, page by page, and remembers them, those that are not damaged. `name` tells
+    /// what a record is about. That none is added afterwards is for the caller to guard.
     pub(super) async fn load_all(
         &self,
         operation: &'static str,
         kind: Kind,
         name: impl Fn(&[u8]) -> Option<Name<'static>> + Send,
     ) -> Result<(), StoreError> {
-        let failed = |error| StoreError::backend(operation, error);
+        let failed = |error| StoreError::from_error(operation, error);
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.store.page(&self.account, kind, after.as_deref());
-            let page = page.await.map_err(failed)?;
+            let (header, page) = page.await.map_err(failed)?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
             after = Some(last.clone());
             for (found_at, record) in page {
-                let damaged = || StoreError::corrupt(operation, "a record has no readable name");
-                let (bytes, _) = frame::split(&record.bytes).ok_or_else(damaged)?;
-                let name = name(&bytes).ok_or_else(damaged)?;
-                let key = self.key(name, &bytes);
-                if key.key() != found_at {
-                    return Err(unreadable(operation, name.kind()));
-                }
-                self.remember(operation, key, name, bytes.into(), Some(record))?;
+                let key = RecordKey::new(self.account, kind, &found_at);
+                let key = key.map_err(|error| StoreError::backend(operation, error))?;
+                let known = frame::split(&header.seals, &key, &record)
+                    .and_then(|(bytes, _)| Some((name(&bytes)?, bytes)))
+                    .filter(|(name, bytes)| self.key(*name, bytes) == key);
+                let Some((name, bytes)) = known else {
+                    // The others go on.
+                    self.store.unreadable(operation, kind);
+                    continue;
+                };
+                self.remember(operation, key, name, bytes.into(), Some(record), &header)?;
             }
         }
     }
@@ -441,6 +475,7 @@ impl<B: Backend> Transaction<B> {
         name: Name<'_>,
         bytes: Vec<u8>,
         record: Option<Record>,
+        header: &Header,
     ) -> Result<(), StoreError> {
         let mut slots = self.slots();
         let Entry::Vacant(slot) = slots.entry(key) else {
@@ -450,9 +485,9 @@ impl<B: Backend> Transaction<B> {
         let (found, value) = match record {
             None => (None, None),
             Some(record) => {
-                let payload = frame::open(&record.bytes, &bytes);
+                let payload = frame::open(&header.seals, &key, &record, &bytes);
                 let value = payload.and_then(|payload| Value::decode(name, payload));
-                let value = value.ok_or_else(|| unreadable(operation, name.kind()))?;
+                let value = value.ok_or_else(|| self.store.unreadable(operation, name.kind()))?;
                 (Some(record.version), Some(Arc::new(value)))
             }
         };
@@ -483,6 +518,7 @@ impl<B: Backend> Transaction<B> {
     fn batch(&self) -> Result<Batch, Error> {
         let mut rng = generator(self.store.environment())?;
         let mut batch = self.expectations(OperationId::random(&mut rng));
+        let seals = &self.header.seals;
         for (key, slot) in self.slots().iter_mut().filter(|(_, slot)| slot.changed) {
             let Some(value) = slot.value.as_deref() else {
                 if slot.found.is_some() {
@@ -499,17 +535,19 @@ impl<B: Backend> Transaction<B> {
                 let before = std::mem::replace(&mut slot.parts, cut.parts);
                 for part in slot.parts.iter().filter(|part| !before.has(part)) {
                     let name = Name::SessionPart(&slot.name, part.number).bytes();
-                    let bytes = frame::close(&name, &part.bytes);
-                    batch = batch.put(self.part_key(&slot.name, part.number), part.version, bytes);
+                    let key = self.part_key(&slot.name, part.number);
+                    let bytes = frame::close(seals, &key, part.version, &name, &part.bytes);
+                    batch = batch.put(key, part.version, bytes);
                 }
                 for number in cut.surplus {
                     batch = batch.delete(self.part_key(&slot.name, number));
                 }
                 payload = cut.payload;
             }
-            let bytes = frame::close(&slot.name, &payload);
+            let version = Version::random(&mut rng);
+            let bytes = frame::close(seals, key, version, &slot.name, &payload);
             slot.size = bytes.len() + slot.parts.bytes();
-            batch = batch.put(*key, Version::random(&mut rng), bytes);
+            batch = batch.put(*key, version, bytes);
         }
         Ok(batch)
     }
@@ -518,14 +556,7 @@ impl<B: Backend> Transaction<B> {
         if batch.expect.is_empty() {
             return Ok(());
         }
-        let backend = self.store.backend();
-        let operation = batch.operation;
-        let outcome = backend.commit(batch).await?;
-        if outcome == CommitOutcome::Conflict {
-            debug!("somebody else came first");
-            self.store.refresh_header().await?;
-        }
-        self.store.resolve(outcome, operation).await
+        self.store.settle(batch).await
     }
 
     /// What was read stands, and what was written is there.

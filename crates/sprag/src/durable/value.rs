@@ -1,6 +1,6 @@
 //! Typed records and their stored form, the payload inside a frame.
 //!
-//! Sessions, pre-keys and identities have the bytes that libsignal uses; what is ours alone is protobuf.
+//! Sessions and pre-keys have the bytes that libsignal uses; what is ours alone is protobuf.
 //! Values are encoded once, when a transaction commits.
 
 use std::time::Duration;
@@ -21,6 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::names::Name;
 use crate::{
     account::{EnvelopeType, Recipient},
+    identity_policy::{IdentityPolicy, IdentityScope, IdentityTrust, Known},
     stores::KyberPreKeyKind,
 };
 
@@ -32,7 +33,7 @@ pub(crate) enum Value {
     Account(OwnIdentity),
     Publication(Publication),
     Session(SessionRecord),
-    Identity(IdentityKey),
+    Identity(Known),
     PreKey(PreKeyRecord),
     SignedPreKey(SignedPreKeyRecord),
     KyberPreKey(KyberPreKeyRecord, KyberPreKeyKind),
@@ -48,11 +49,14 @@ pub(crate) enum Value {
     Counter(u32),
 }
 
-/// An account's own identity.
+/// An account's own identity, and how it deals with those of others.
+#[derive(Clone)]
 pub(crate) struct OwnIdentity {
     pub(crate) address: ProtocolAddress,
     pub(crate) key_pair: IdentityKeyPair,
     pub(crate) registration_id: u32,
+    pub(crate) policy: IdentityPolicy,
+    pub(crate) scope: IdentityScope,
 }
 
 /// Which of an account's keys are handed out in its bundles.
@@ -86,6 +90,8 @@ pub(crate) struct Incoming {
     pub(crate) received: Timestamp,
     pub(crate) sender: ProtocolAddress,
     pub(crate) group: Option<Uuid>,
+    /// The sender's identity, if it took the place of another one.
+    pub(crate) changed_identity: Option<IdentityKey>,
     pub(crate) plaintext: Bytes,
 }
 
@@ -98,7 +104,7 @@ impl Value {
             // Its session alone makes sense of it.
             Name::SessionPart(..) => return None,
             Name::Session(_) => Self::Session(SessionRecord::deserialize(&payload).ok()?),
-            Name::Identity(_) => Self::Identity(IdentityKey::deserialize(&payload).ok()?),
+            Name::Identity(_) | Name::IdentityOfAll(_) => Self::Identity(Known::decode(payload)?),
             Name::PreKey(_) => Self::PreKey(PreKeyRecord::deserialize(&payload).ok()?),
             Name::SignedPreKey(_) => {
                 Self::SignedPreKey(SignedPreKeyRecord::deserialize(&payload).ok()?)
@@ -135,7 +141,7 @@ impl Value {
             Self::Account(identity) => identity.encode(),
             Self::Publication(publication) => publication.encode(),
             Self::Session(record) => record.serialize(),
-            Self::Identity(key) => key.serialize().to_vec().into(),
+            Self::Identity(known) => known.encode(),
             Self::PreKey(record) => record.serialize(),
             Self::SignedPreKey(record) => record.serialize(),
             Self::KyberPreKey(record, kind) => {
@@ -169,6 +175,17 @@ impl OwnIdentity {
             address: stored.address.as_ref()?.address()?,
             key_pair: IdentityKeyPair::deserialize(&stored.key_pair).ok()?,
             registration_id: stored.registration_id,
+            policy: match stored.policy {
+                0 => IdentityPolicy::TrustOnFirstUse,
+                1 => IdentityPolicy::AlwaysTrust,
+                2 => IdentityPolicy::VerifiedOnly,
+                _ => return None,
+            },
+            scope: match stored.scope {
+                0 => IdentityScope::PerAddress,
+                1 => IdentityScope::PerName,
+                _ => return None,
+            },
         })
     }
 
@@ -177,6 +194,46 @@ impl OwnIdentity {
             address: Some(StoredAddress::new(&self.address)),
             key_pair: self.key_pair.serialize().to_vec(),
             registration_id: self.registration_id,
+            policy: match self.policy {
+                IdentityPolicy::TrustOnFirstUse => 0,
+                IdentityPolicy::AlwaysTrust => 1,
+                IdentityPolicy::VerifiedOnly => 2,
+            },
+            scope: match self.scope {
+                IdentityScope::PerAddress => 0,
+                IdentityScope::PerName => 1,
+            },
+        };
+        stored.encode_to_vec().into()
+    }
+}
+
+impl Known {
+    pub(crate) fn decode(payload: Bytes) -> Option<Self> {
+        let stored = StoredIdentity::decode(payload).ok()?;
+        Some(Self {
+            key: IdentityKey::deserialize(&stored.key).ok()?,
+            trust: match stored.trust {
+                0 => IdentityTrust::Unverified,
+                1 => IdentityTrust::Verified,
+                2 => IdentityTrust::Changed,
+                _ => return None,
+            },
+            first_seen: Timestamp::from_millis(stored.first_seen),
+            changed: stored.changed.map(Timestamp::from_millis),
+        })
+    }
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let stored = StoredIdentity {
+            key: self.key.serialize().to_vec(),
+            trust: match self.trust {
+                IdentityTrust::Unverified => 0,
+                IdentityTrust::Verified => 1,
+                IdentityTrust::Changed => 2,
+            },
+            first_seen: self.first_seen.as_millis(),
+            changed: self.changed.map(Timestamp::as_millis),
         };
         stored.encode_to_vec().into()
     }
@@ -268,10 +325,15 @@ impl Incoming {
             Some(group) => Some(Uuid::from_slice(&group).ok()?),
             None => None,
         };
+        let changed_identity = match stored.changed_identity {
+            Some(key) => Some(IdentityKey::deserialize(&key).ok()?),
+            None => None,
+        };
         Some(Self {
             received: Timestamp::from_millis(stored.received),
             sender: stored.sender?.address()?,
             group,
+            changed_identity,
             plaintext: stored.plaintext,
         })
     }
@@ -282,6 +344,7 @@ impl Incoming {
             sender: Some(StoredAddress::new(&self.sender)),
             group: self.group.map(|group| group.as_bytes().to_vec()),
             plaintext: self.plaintext.clone(),
+            changed_identity: self.changed_identity.map(|key| key.serialize().to_vec()),
         };
         stored.encode_to_vec().into()
     }
@@ -327,12 +390,29 @@ struct StoredAccount {
     key_pair: Vec<u8>,
     #[prost(uint32, tag = "3")]
     registration_id: u32,
+    #[prost(uint32, tag = "4")]
+    policy: u32,
+    #[prost(uint32, tag = "5")]
+    scope: u32,
 }
 
 impl Drop for StoredAccount {
     fn drop(&mut self) {
         self.key_pair.zeroize();
     }
+}
+
+#[derive(Message)]
+struct StoredIdentity {
+    /// As libsignal stores it.
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    trust: u32,
+    #[prost(uint64, tag = "3")]
+    first_seen: u64,
+    #[prost(uint64, optional, tag = "4")]
+    changed: Option<u64>,
 }
 
 #[derive(Message)]
@@ -372,4 +452,6 @@ struct StoredPlaintext {
     group: Option<Vec<u8>>,
     #[prost(bytes = "bytes", tag = "4")]
     plaintext: Bytes,
+    #[prost(bytes = "vec", optional, tag = "5")]
+    changed_identity: Option<Vec<u8>>,
 }

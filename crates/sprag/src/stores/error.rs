@@ -4,7 +4,10 @@ use std::{error::Error as StdError, fmt};
 
 use sprag_core::{ProtocolError, address::ProtocolAddress};
 
-use crate::backend::BackendError;
+use crate::{
+    Error,
+    backend::{BackendError, Kind},
+};
 
 /// A store could not do what it was asked.
 ///
@@ -44,6 +47,28 @@ impl StoreError {
     pub fn corrupt(operation: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::backend(operation, BackendError::Corrupt { detail })
+    }
+
+    /// A record of a sealed store does not open: it was altered, moved or damaged. The code is `store-tampered`.
+    pub(crate) fn tampered(operation: &'static str, kind: Kind) -> Self {
+        Self::new(operation, Tampered(kind)).with_code("store-tampered")
+    }
+
+    /// What an operation below a store trait failed with.
+    pub(crate) fn from_error(operation: &'static str, error: Error) -> Self {
+        match error {
+            Error::Store(error) => error,
+            Error::Backend(error) => Self::backend(operation, error),
+            other => {
+                let code = other.code();
+                Self::new(operation, other).with_code(code)
+            }
+        }
+    }
+
+    /// Whether a record was altered, moved or damaged.
+    pub(crate) fn is_tampered(&self) -> bool {
+        self.source.is::<Tampered>()
     }
 
     /// There is no session with `address`, although there must be. The code is `no-session`.
@@ -97,6 +122,14 @@ impl StoreError {
         self.source.downcast_ref()
     }
 }
+
+/// Of a record of this kind.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a record of the kind {} was altered, moved or damaged; have the store examined",
+    .0.name()
+)]
+struct Tampered(Kind);
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,16 @@ pub enum VaultError {
     #[error("there is no vault at this location; create it first or give another location")]
     Missing,
 
+    /// There is a vault at this location already. It was left as it is.
+    #[error(
+        "there is a vault at this location already; it was not touched; open it or give another location"
+    )]
+    AlreadyCreated,
+
+    /// An empty passphrase, which would protect nothing.
+    #[error("the passphrase is empty; give one that cannot be guessed")]
+    EmptyPassphrase,
+
     /// The passphrase is not the one of the vault.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
@@ -68,6 +78,8 @@ impl VaultError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Missing => "vault-missing",
+            Self::AlreadyCreated => "vault-exists",
+            Self::EmptyPassphrase => "vault-empty-passphrase",
             Self::WrongPassphrase => "vault-wrong-passphrase",
             Self::Tampered { .. } => "vault-tampered",
             Self::Locked => "vault-locked",
@@ -85,6 +97,8 @@ impl VaultError {
         match self {
             Self::Locked => Remedy::Retry,
             Self::Missing
+            | Self::AlreadyCreated
+            | Self::EmptyPassphrase
             | Self::WrongPassphrase
             | Self::Tampered { .. }
             | Self::Unavailable { .. }

@@ -7,8 +7,8 @@ use sprag::backend::{Kind, Limits, OperationId};
 
 use super::super::Fixture;
 use super::super::sample::{
-    ALICE, BOB, batch, bytes_at, commit, delete, numbered, place, put, read, scan_all, session,
-    version,
+    ALICE, BOB, all_records, batch, bytes_at, commit, delete, numbered, place, put, read,
+    records_of, session, version,
 };
 
 /// A batch computed from an older version of a record is refused.
@@ -85,7 +85,10 @@ pub async fn a_conflict_applies_nothing(fixture: Fixture) {
 
     assert_eq!(bytes_at(backend, kept).await.as_deref(), Some(&b"1"[..]));
     assert_eq!(bytes_at(backend, changed).await.as_deref(), Some(&b"1"[..]));
-    assert_eq!(scan_all(backend, ALICE, Kind::Session, 100).await.len(), 1);
+    assert_eq!(
+        records_of(backend, ALICE, Kind::Session, 100).await.len(),
+        1
+    );
 }
 
 /// A batch without puts and deletes says whether its expectations hold, and changes nothing.
@@ -233,9 +236,13 @@ pub async fn deletions_that_wait_are_seen_at_once(fixture: Fixture) {
     assert_eq!(commit(backend, absent).await, Committed);
 
     soon(numbered(2)).await;
-    let found = scan_all(backend, ALICE, Kind::Session, 100).await;
+    let found = records_of(backend, ALICE, Kind::Session, 100).await;
     let left = [numbered(3), numbered(4)].map(|key| key.key().to_vec());
     assert!(found.into_iter().map(|(key, _)| key).eq(left));
+
+    soon(numbered(4)).await;
+    let found = all_records(backend, 100).await;
+    assert!(found.into_iter().map(|(key, _)| key).eq([numbered(3)]));
 
     // In the order in which they are asked for.
     soon(numbered(3)).await;

@@ -10,7 +10,7 @@ use sprag::backend::{BackendError, Kind};
 
 use super::super::Fixture;
 use super::super::sample::{
-    ALICE, BOB, batch, bytes_at, delete, numbered, place, put, scan_all, session, version,
+    ALICE, BOB, batch, bytes_at, delete, numbered, place, put, records_of, session, version,
 };
 
 /// Commits whose futures are dropped early or late happen whole or not at all, and the store then
@@ -74,6 +74,7 @@ pub async fn cancelled_reads_do_no_harm(fixture: Fixture) {
     for patience in (0..50).map(|index| Duration::from_micros(index * 10)) {
         let _ = tokio::time::timeout(patience, backend.read(&[key])).await;
         let _ = tokio::time::timeout(patience, backend.scan(&ALICE, Kind::Session, None, 10)).await;
+        let _ = tokio::time::timeout(patience, backend.scan_all(None, 10)).await;
         let _ = tokio::time::timeout(patience, backend.commit(batch().expect(key, None))).await;
         let _ = tokio::time::timeout(patience, backend.checkpoint()).await;
     }
@@ -93,9 +94,9 @@ pub async fn a_checkpoint_keeps_the_records(fixture: Fixture) {
         put(backend, numbered(index), &vec![index as u8; 5000]).await;
         delete(backend, numbered(index / 2)).await;
     }
-    let before = scan_all(backend, ALICE, Kind::Session, 100).await;
+    let before = records_of(backend, ALICE, Kind::Session, 100).await;
     backend.checkpoint().await.expect("checkpoint");
-    assert_eq!(scan_all(backend, ALICE, Kind::Session, 100).await, before);
+    assert_eq!(records_of(backend, ALICE, Kind::Session, 100).await, before);
     put(backend, session(b"later"), b"1").await;
 }
 
@@ -120,6 +121,10 @@ pub async fn a_closed_backend_refuses_everything(fixture: Fixture) {
     );
     assert_eq!(
         backend.scan(&ALICE, Kind::Session, None, 1).await,
+        Err(BackendError::Closed)
+    );
+    assert_eq!(
+        backend.scan_all(None, 1).await.map(|page| page.len()),
         Err(BackendError::Closed)
     );
     assert_eq!(backend.checkpoint().await, Err(BackendError::Closed));

@@ -8,7 +8,7 @@ use sprag::backend::{Backend, Kind, OperationId, RecordKey};
 
 use super::super::Fixture;
 use super::super::sample::{
-    ALICE, BOB, batch, commit, increment, number, numbered, place, put, read, scan_all, session,
+    ALICE, BOB, batch, commit, increment, number, numbered, place, put, read, records_of, session,
     version,
 };
 
@@ -53,7 +53,7 @@ pub async fn unrelated_commits_do_not_conflict(fixture: Fixture) {
         assert_eq!(task.await.expect("no task panics"), Committed);
     }
     assert_eq!(
-        scan_all(backend, ALICE, Kind::Session, 1000).await.len(),
+        records_of(backend, ALICE, Kind::Session, 1000).await.len(),
         64
     );
 }

@@ -5,14 +5,20 @@ use sprag::backend::CommitOutcome::Committed;
 use sprag::backend::{Kind, Record};
 
 use super::super::Fixture;
-use super::super::sample::{ALICE, batch, bytes_at, commit, put, read, scan_all, session, version};
+use super::super::sample::{
+    ALICE, batch, bytes_at, commit, put, read, records_of, session, version,
+};
 
 /// Where nothing was put there is nothing, and asking for nothing gives nothing.
 pub async fn absent_records_are_none(fixture: Fixture) {
     let backend = fixture.backend();
     assert_eq!(read(backend, session(b"nobody")).await, None);
     assert_eq!(backend.read(&[]).await.expect("read"), []);
-    assert!(scan_all(backend, ALICE, Kind::Session, 10).await.is_empty());
+    assert!(
+        records_of(backend, ALICE, Kind::Session, 10)
+            .await
+            .is_empty()
+    );
 }
 
 /// A read after a commit shows it; answers come in the order of the keys, a key asked twice twice.
@@ -69,6 +75,36 @@ pub async fn a_put_replaces_bytes_and_version(fixture: Fixture) {
     }
 }
 
+/// What was sealed anew keeps its version, since its content is the same: such a put is applied like
+/// any other, and whoever expects the version may go on.
+pub async fn a_put_under_the_same_version_replaces_bytes(fixture: Fixture) {
+    let backend = fixture.backend();
+    let key = session(b"one");
+    let same = put(backend, key, b"sealed").await;
+    for (expected, bytes) in [
+        (Some(Some(same)), &b"sealed anew"[..]),
+        (None, &b"and again"[..]),
+    ] {
+        let mut anew = batch().put(key, same, bytes);
+        if let Some(version) = expected {
+            anew = anew.expect(key, version);
+        }
+        assert_eq!(commit(backend, anew.clone()).await, Committed);
+        assert_eq!(backend.committed(anew.operation).await, Ok(true));
+        let record = Record {
+            version: same,
+            bytes: bytes.into(),
+        };
+        assert_eq!(read(backend, key).await.as_ref(), Some(&record));
+        let scanned = records_of(backend, ALICE, Kind::Session, 10).await;
+        assert_eq!(scanned, [(key.key().to_vec(), record)]);
+    }
+    let next = batch()
+        .expect(key, Some(same))
+        .put(key, version(), &b"2"[..]);
+    assert_eq!(commit(backend, next).await, Committed);
+}
+
 /// A deleted record is gone for reads, scans and expectations.
 pub async fn a_delete_removes(fixture: Fixture) {
     let backend = fixture.backend();
@@ -79,7 +115,11 @@ pub async fn a_delete_removes(fixture: Fixture) {
         Committed
     );
     assert_eq!(read(backend, key).await, None);
-    assert!(scan_all(backend, ALICE, Kind::Session, 10).await.is_empty());
+    assert!(
+        records_of(backend, ALICE, Kind::Session, 10)
+            .await
+            .is_empty()
+    );
     assert_eq!(commit(backend, batch().expect(key, None)).await, Committed);
 }
 

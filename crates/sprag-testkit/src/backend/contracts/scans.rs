@@ -1,13 +1,16 @@
 //! Keys and scans: what is told apart, and what is found in which order.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sprag::backend::CommitOutcome::Committed;
-use sprag::backend::{AccountId, BackendError, Kind, Limits, Record};
+use sprag::backend::{AccountId, Backend, BackendError, Kind, Limits, Record, RecordKey};
 
 use super::super::Fixture;
 use super::super::sample::{
-    ALICE, BOB, batch, bytes_at, commit, delete, numbered, place, put, read, scan_all, session,
-    version,
+    ALICE, BOB, all_records, batch, bytes_at, commit, delete, numbered, page_of_all, place, put,
+    read, records_of, session, version,
 };
 
 /// One key under every kind of two accounts: as many records, each with its own bytes.
@@ -74,7 +77,7 @@ pub async fn keys_are_opaque_bytes(fixture: Fixture) {
     }
     let mut sorted = names;
     sorted.sort_unstable();
-    let scanned = scan_all(backend, ALICE, Kind::Session, 3).await;
+    let scanned = records_of(backend, ALICE, Kind::Session, 3).await;
     let scanned: Vec<_> = scanned.iter().map(|(key, _)| &key[..]).collect();
     assert_eq!(scanned, sorted);
 }
@@ -100,7 +103,7 @@ pub async fn scans_ascend_by_key(fixture: Fixture) {
         batch.put(session(name), version(), &b"x"[..])
     });
     assert_eq!(commit(backend, inserted).await, Committed);
-    let scanned = scan_all(backend, ALICE, Kind::Session, 1000).await;
+    let scanned = records_of(backend, ALICE, Kind::Session, 1000).await;
     assert_eq!(scanned.len(), names.len());
     assert!(scanned.is_sorted_by(|(left, _), (right, _)| left < right));
 }
@@ -116,7 +119,7 @@ pub async fn scans_go_page_by_page(fixture: Fixture) {
     }
     for limit in [1, 2, 7, 24, 25, 26, 1_000_000] {
         assert_eq!(
-            scan_all(backend, ALICE, Kind::Session, limit).await,
+            records_of(backend, ALICE, Kind::Session, limit).await,
             expected,
             "limit {limit}"
         );
@@ -146,7 +149,7 @@ pub async fn scans_stay_within_account_and_kind(fixture: Fixture) {
     }
     for account in accounts {
         for kind in Kind::ALL {
-            let scanned = scan_all(backend, account, *kind, 10).await;
+            let scanned = records_of(backend, account, *kind, 10).await;
             assert_eq!(scanned.len(), 2, "{account:?} {kind:?}");
             for (_, record) in scanned {
                 assert_eq!(&record.bytes[..], [account.as_bytes()[0], kind.code()]);
@@ -183,4 +186,96 @@ pub async fn scans_continue_after_a_deleted_key(fixture: Fixture) {
             expected
         );
     }
+}
+
+/// One record under each of several keys of every kind of four accounts.
+async fn filled(backend: &Arc<dyn Backend>) -> BTreeMap<RecordKey, Record> {
+    let accounts = [[0; 16], [0x0f; 16], [0x10; 16], [0xff; 16]].map(AccountId::from_bytes);
+    let mut records = BTreeMap::new();
+    for account in accounts {
+        for kind in Kind::ALL {
+            for name in [&b""[..], b"one", &[0xff; 64]] {
+                let key = place(account, *kind, name);
+                let bytes = Bytes::from(vec![kind.code(); 1 + name.len()]);
+                let version = put(backend, key, &bytes).await;
+                records.insert(key, Record { version, bytes });
+            }
+        }
+    }
+    records
+}
+
+/// A scan of everything sees every record of every account and kind once, with version and bytes, in
+/// the same order whatever the size of its pages; an empty store has none.
+pub async fn scans_of_all_see_every_record_once(fixture: Fixture) {
+    let backend = fixture.backend();
+    assert_eq!(page_of_all(backend, None, 10).await, []);
+    let expected = filled(backend).await;
+    let scanned = all_records(backend, 1_000_000).await;
+    assert_eq!(scanned.len(), expected.len(), "each record once");
+    let found: BTreeMap<_, _> = scanned.iter().cloned().collect();
+    assert_eq!(found, expected);
+    for limit in [1, 2, 7, scanned.len() - 1, scanned.len()] {
+        assert_eq!(all_records(backend, limit).await, scanned, "limit {limit}");
+    }
+    let zero = backend.scan_all(None, 0).await;
+    assert!(
+        matches!(zero, Err(BackendError::LimitExceeded { .. })),
+        "{zero:?}"
+    );
+}
+
+/// A scan of everything goes on after a place where there is nothing (any more), and ends after the
+/// last.
+pub async fn scans_of_all_continue_after_a_deleted_key(fixture: Fixture) {
+    let backend = fixture.backend();
+    filled(backend).await;
+    let order = all_records(backend, 1_000_000).await;
+    let order: Vec<_> = order.into_iter().map(|(key, _)| key).collect();
+    for (index, key) in order.iter().enumerate() {
+        // What came before stays for the most part, so that beginning anew would show.
+        if index % 3 == 1 {
+            delete(backend, *key).await;
+        }
+        let next = page_of_all(backend, Some(*key), 1).await;
+        let next = next.into_iter().map(|(key, _)| key);
+        assert!(next.eq(order.get(index + 1).copied()));
+    }
+    let last = order.last().copied().expect("there are records");
+    delete(backend, last).await;
+    assert_eq!(page_of_all(backend, Some(last), 1).await, []);
+}
+
+/// What is there during the whole scan is seen once, although records around it come and go and it is
+/// written itself, which moves it to another place in some storages.
+pub async fn scans_of_all_see_what_stays_once_while_others_write(fixture: Fixture) {
+    let backend = fixture.backend();
+    let mut seen: BTreeMap<RecordKey, usize> = BTreeMap::new();
+    let stay: Vec<_> = filled(backend).await.into_keys().collect();
+    let (mut after, mut round) = (None, 0);
+    loop {
+        let page = page_of_all(backend, after, 7).await;
+        let Some((last, _)) = page.last() else {
+            break;
+        };
+        after = Some(*last);
+        for (key, _) in page {
+            *seen.entry(key).or_default() += 1;
+        }
+        for index in 0..8 {
+            let written = stay[(round * 31 + index * 17) % stay.len()];
+            put(backend, written, &vec![0; round * 100]).await;
+            let account = *stay[(round * 13 + index * 29) % stay.len()].account();
+            let kind = Kind::ALL[(round + index) % Kind::ALL.len()];
+            let comes = place(account, kind, &[round as u8, index as u8]);
+            put(backend, comes, b"comes and goes").await;
+            if index % 2 == 0 {
+                delete(backend, comes).await;
+            }
+        }
+        round += 1;
+        assert!(round < 1000, "the scan comes to an end");
+    }
+    assert!(seen.values().all(|times| *times == 1), "nothing twice");
+    assert!(stay.iter().all(|key| seen.contains_key(key)), "no gap");
 }

@@ -1,0 +1,214 @@
+//! The vault in the keychain, against a real `gnome-keyring-daemon`: the contracts of all vaults, and what becomes of it
+//! when the keychain is locked, started again, or not there.
+#![cfg(all(feature = "keychain", target_os = "linux"))]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
+
+use common::{INSIDE, Session};
+use sprag::vault::{Secret, Vault, VaultError};
+use sprag_testkit::vault::Fixture;
+use sprag_vault::KeychainVault;
+
+const SERVICE: &str = "org.example.sprag-test";
+
+mod suite {
+    use super::{Fixture, KeychainVault, SERVICE, in_a_session};
+
+    async fn fixture() -> Fixture {
+        Fixture::reopening(|| async { KeychainVault::open(SERVICE).await.unwrap() }).await
+    }
+
+    /// Runs a contract in a process inside a session of its own.
+    fn in_a_session_of_the_suite(name: &str, contract: fn()) {
+        in_a_session(&format!("suite::{name}"), contract);
+    }
+
+    sprag_testkit::vault_suite!(fixture, around: in_a_session_of_the_suite);
+    sprag_testkit::durable_vault_suite!(fixture, around: in_a_session_of_the_suite);
+}
+
+fn in_a_session(name: &str, test: fn()) {
+    if env::var_os(INSIDE).is_some() {
+        test();
+    } else {
+        Session::new().unlocked().run(name);
+    }
+}
+
+/// Whether this is a process that was started inside, to do its part.
+fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+async fn open() -> Result<KeychainVault, VaultError> {
+    KeychainVault::open(SERVICE).await
+}
+
+fn secret() -> Secret {
+    Secret::from_bytes(&[7; 32])
+}
+
+#[tokio::test]
+async fn child_creates() {
+    if is_inside() {
+        let vault = open().await.unwrap();
+        vault.create("root.1", &secret()).await.unwrap();
+        vault.raise_anchor("generation", 3).await.unwrap();
+        vault.raise_anchor("generation", 4).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn child_finds() {
+    if is_inside() {
+        let vault = open().await.unwrap();
+        let loaded = vault.load("root.1").await.unwrap().unwrap();
+        assert_eq!(loaded.as_bytes(), secret().as_bytes());
+        assert_eq!(vault.anchor("generation").await, Ok(4));
+        let refused = vault.create("root.1", &secret()).await;
+        assert_eq!(refused, Err(VaultError::Exists));
+    }
+}
+
+#[tokio::test]
+async fn child_finds_it_locked() {
+    if is_inside() {
+        assert_eq!(open().await.unwrap_err(), VaultError::Locked);
+    }
+}
+
+#[tokio::test]
+async fn child_finds_no_keychain() {
+    if is_inside() {
+        let error = open().await.unwrap_err();
+        assert_eq!(error.code(), "vault-unavailable");
+        assert!(error.to_string().contains("gnome-keyring"), "{error}");
+    }
+}
+
+#[test]
+fn another_process_finds_the_secrets() {
+    let session = Session::new().unlocked();
+    session.run("child_creates");
+    session.run("child_finds");
+}
+
+#[test]
+fn secrets_survive_the_keychain() {
+    let mut session = Session::new().unlocked();
+    session.run("child_creates");
+    session.stop_keychain();
+    session.start_keychain(Some("password"));
+    session.run("child_finds");
+}
+
+#[test]
+fn a_locked_keychain_says_so() {
+    let mut session = Session::new().unlocked();
+    session.run("child_creates");
+    session.stop_keychain();
+    session.start_keychain(None);
+    session.run("child_finds_it_locked");
+    session.stop_keychain();
+    session.start_keychain(Some("wrong"));
+    session.run("child_finds_it_locked");
+}
+
+#[test]
+fn a_keychain_that_nobody_made_is_locked() {
+    let mut session = Session::new();
+    session.start_keychain(None);
+    session.run("child_finds_it_locked");
+}
+
+#[test]
+fn no_keychain_is_said_to_be_unavailable() {
+    let session = Session::new();
+    session.run("child_finds_no_keychain");
+    let mut command = session.test("child_finds_no_keychain");
+    for address in ["unix:path=/no/bus", "nonsense", ""] {
+        let output = command.env("DBUS_SESSION_BUS_ADDRESS", address).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{address:?}: {output:?}");
+    }
+    let output = command.env_remove("DBUS_SESSION_BUS_ADDRESS").output();
+    assert!(output.unwrap().status.success());
+}
+
+#[tokio::test]
+async fn child_outlives_the_keychain() {
+    if !is_inside() {
+        return;
+    }
+    let vault = open().await.unwrap();
+    vault.create("root.1", &secret()).await.unwrap();
+    say_and_wait("opened");
+    let error = vault.load("root.1").await.unwrap_err();
+    assert_eq!(error.code(), "vault-unavailable");
+    let error = vault.load("unknown").await.unwrap_err();
+    assert_eq!(error.code(), "vault-unavailable");
+    say_and_wait("refused");
+    // The first call may find out that the connection is of no use.
+    let _ = vault.anchor("generation").await;
+    let loaded = vault.load("root.1").await.unwrap().unwrap();
+    assert_eq!(loaded.as_bytes(), secret().as_bytes());
+}
+
+/// Tells the parent, and waits until it has done something.
+fn say_and_wait(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "said {line}").unwrap();
+    out.flush().unwrap();
+    std::io::stdin().lines().next();
+}
+
+#[test]
+fn a_handle_finds_the_keychain_again() {
+    let mut session = Session::new().unlocked();
+    let mut command = session.test("child_outlives_the_keychain");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut input = child.stdin.take().unwrap();
+    let mut hear = |line: &str| {
+        let said = lines.by_ref().map_while(Result::ok);
+        let mut said = said.filter(|heard| heard.ends_with(&format!("said {line}")));
+        assert!(said.next().is_some(), "the other process ended");
+    };
+    hear("opened");
+    session.stop_keychain();
+    writeln!(input).unwrap();
+    hear("refused");
+    session.start_keychain(Some("password"));
+    writeln!(input).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn services_are_vaults_of_their_own() {
+    in_a_session("services_are_vaults_of_their_own", || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (one, other) = (
+                open().await.unwrap(),
+                KeychainVault::open("org.other").await,
+            );
+            let other = other.unwrap();
+            one.create("root.1", &secret()).await.unwrap();
+            one.raise_anchor("generation", 1).await.unwrap();
+            assert!(other.load("root.1").await.unwrap().is_none());
+            assert_eq!(other.anchor("generation").await, Ok(0));
+            other.destroy("root.1").await.unwrap();
+            assert!(one.load("root.1").await.unwrap().is_some());
+            let refused = KeychainVault::open("Not a service").await;
+            assert_eq!(refused.unwrap_err(), VaultError::InvalidName);
+        });
+    });
+}
