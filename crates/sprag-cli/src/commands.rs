@@ -4,21 +4,26 @@ mod account;
 mod demo;
 mod groups;
 mod identities;
+mod key_file;
 mod mailbox;
 mod messages;
 mod place;
 mod safety;
+mod upkeep;
+mod vault;
 
 use std::io::{self, Read};
 
 use crate::{
-    arguments::{Arguments, Command, Group, Identity, Inbox, Outbox, Session},
+    arguments::{Arguments, Command, Group, Identity, Inbox, Outbox, Passphrase, Session},
     error::CliError,
 };
 use place::Place;
+use vault::VaultPlace;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let place = Place::new(arguments.store);
+    let vault = VaultPlace::new(arguments.vault, &arguments.store)?;
+    let place = Place::new(arguments.store, vault);
     let outcome = execute(arguments.command, &place).await;
     // What the command was asked for is done, or has failed, whatever becomes of the log.
     outcome.and(place.close().await)
@@ -27,8 +32,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
 async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
     match command {
         Command::Init { address } => account::init(place, address.0).await,
-        Command::Bundle => account::bundle(place).await,
+        Command::Bundle { from: None } => account::bundle(place).await,
+        Command::Bundle { from: Some(file) } => upkeep::hand_out(&file),
         Command::Status(format) => account::status(place, format).await,
+        Command::Upkeep {
+            server,
+            dry_run,
+            format,
+        } => upkeep::upkeep(place, server, dry_run, format).await,
         Command::Session(Session::Start { peer }) => messages::start(place, &peer.0).await,
         Command::Session(Session::List { name }) => messages::list(place, &name).await,
         Command::Session(Session::Archive { peer }) => messages::archive(place, &peer.0).await,
@@ -53,6 +64,9 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,
         Command::Outbox(Outbox::Sent { id }) => mailbox::sent(place, id).await,
+        Command::Passphrase(Passphrase::Change {
+            new_passphrase_file,
+        }) => place.vault().change_passphrase(new_passphrase_file).await,
         Command::SafetyNumber { peer, look } => safety::show(place, &peer.0, look).await,
         Command::Demo => demo::run().await,
     }
