@@ -8,6 +8,8 @@
 
 mod error;
 mod platform;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::{collections::HashMap, fmt, sync::Arc};
