@@ -38,7 +38,13 @@ pub(crate) enum Command {
         address: Address,
     },
     /// Print a fresh pre-key bundle, as JSON, for a peer to start a session with.
-    Bundle,
+    ///
+    /// No one-time key is in two bundles.
+    Bundle {
+        /// Hand it out from this key file, as a server does, instead of making one. No account is needed.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
     /// Sessions with peers.
     #[command(subcommand)]
     Session(Session),
@@ -91,6 +97,26 @@ pub(crate) enum Command {
     Passphrase(Passphrase),
     /// Show the account and what the store holds for it.
     Status(Format),
+    /// Make, publish, replace and delete pre-keys as far as it is time to.
+    ///
+    /// The key file takes the place of a server: it holds the public keys that are published, in the JSON that Signal's
+    /// servers take. Whoever hands one out takes it out of the file, as bundle --from does. Killed at any moment, the command goes on
+    /// where it stopped.
+    Upkeep {
+        /// The key file. It is made if there is none.
+        #[arg(
+            long,
+            env = "SPRAG_SERVER",
+            default_value = "sprag-keys.json",
+            value_name = "FILE"
+        )]
+        server: PathBuf,
+        /// Print what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Show the main job: two accounts that exchange messages, each in a store of its own.
     Demo,
 }

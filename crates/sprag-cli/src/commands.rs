@@ -4,10 +4,12 @@ mod account;
 mod demo;
 mod groups;
 mod identities;
+mod key_file;
 mod mailbox;
 mod messages;
 mod place;
 mod safety;
+mod upkeep;
 mod vault;
 
 use std::io::{self, Read};
@@ -30,8 +32,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
 async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
     match command {
         Command::Init { address } => account::init(place, address.0).await,
-        Command::Bundle => account::bundle(place).await,
+        Command::Bundle { from: None } => account::bundle(place).await,
+        Command::Bundle { from: Some(file) } => upkeep::hand_out(&file),
         Command::Status(format) => account::status(place, format).await,
+        Command::Upkeep {
+            server,
+            dry_run,
+            format,
+        } => upkeep::upkeep(place, server, dry_run, format).await,
         Command::Session(Session::Start { peer }) => messages::start(place, &peer.0).await,
         Command::Session(Session::List { name }) => messages::list(place, &name).await,
         Command::Session(Session::Archive { peer }) => messages::archive(place, &peer.0).await,

@@ -1,7 +1,7 @@
 //! The JSON that goes over standard input and output: bundles as Signal's servers hand them out, and
 //! envelopes.
 
-use std::{fmt, str::FromStr};
+use std::{collections::VecDeque, fmt, str::FromStr};
 
 use base64::{
     Engine,
@@ -16,6 +16,7 @@ use sprag::{
         identity::IdentityKey,
         kem,
     },
+    upkeep::KeyUpload,
 };
 
 use crate::error::CliError;
@@ -27,7 +28,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Bytes, in base64.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Base64(pub(crate) Vec<u8>);
 
 impl fmt::Display for Base64 {
@@ -128,46 +129,107 @@ struct Device {
     pq_pre_key: Signed,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Signed {
-    key_id: u32,
+pub(crate) struct Signed {
+    pub(crate) key_id: u32,
     public_key: Base64,
     signature: Base64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Unsigned {
-    key_id: u32,
+pub(crate) struct Unsigned {
+    pub(crate) key_id: u32,
     public_key: Base64,
+}
+
+impl From<&PreKey> for Unsigned {
+    fn from(key: &PreKey) -> Self {
+        Self {
+            key_id: key.id.into(),
+            public_key: Base64(key.public_key.serialize().to_vec()),
+        }
+    }
+}
+
+impl From<&SignedPreKey> for Signed {
+    fn from(key: &SignedPreKey) -> Self {
+        Self {
+            key_id: key.id.into(),
+            public_key: Base64(key.public_key.serialize().to_vec()),
+            signature: Base64(key.signature.clone()),
+        }
+    }
+}
+
+impl From<&KyberPreKey> for Signed {
+    fn from(key: &KyberPreKey) -> Self {
+        Self {
+            key_id: key.id.into(),
+            public_key: Base64(key.public_key.serialize()),
+            signature: Base64(key.signature.clone()),
+        }
+    }
 }
 
 impl From<&PreKeyBundle> for Bundle {
     fn from(bundle: &PreKeyBundle) -> Self {
-        let signed = &bundle.signed_pre_key;
-        let kyber = &bundle.kyber_pre_key;
         let device = Device {
             device_id: bundle.device_id.into(),
             registration_id: bundle.registration_id,
-            signed_pre_key: Signed {
-                key_id: signed.id.into(),
-                public_key: Base64(signed.public_key.serialize().to_vec()),
-                signature: Base64(signed.signature.clone()),
-            },
-            pre_key: bundle.pre_key.as_ref().map(|pre_key| Unsigned {
-                key_id: pre_key.id.into(),
-                public_key: Base64(pre_key.public_key.serialize().to_vec()),
-            }),
-            pq_pre_key: Signed {
-                key_id: kyber.id.into(),
-                public_key: Base64(kyber.public_key.serialize()),
-                signature: Base64(kyber.signature.clone()),
-            },
+            signed_pre_key: (&bundle.signed_pre_key).into(),
+            pre_key: bundle.pre_key.as_ref().map(Unsigned::from),
+            pq_pre_key: (&bundle.kyber_pre_key).into(),
         };
         let identity_key = Base64(bundle.identity_key.serialize().to_vec());
         Self {
             identity_key,
+            devices: vec![device],
+        }
+    }
+}
+
+/// The public keys of a device, as Signal's servers take them, and who it is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PublishedKeys {
+    identity_key: Base64,
+    device_id: u32,
+    registration_id: u32,
+    pub(crate) signed_pre_key: Signed,
+    pub(crate) pq_last_resort_pre_key: Signed,
+    pub(crate) pre_keys: VecDeque<Unsigned>,
+    pub(crate) pq_pre_keys: VecDeque<Signed>,
+}
+
+impl From<&KeyUpload> for PublishedKeys {
+    fn from(upload: &KeyUpload) -> Self {
+        Self {
+            identity_key: Base64(upload.identity_key.serialize().to_vec()),
+            device_id: upload.device_id.into(),
+            registration_id: upload.registration_id,
+            signed_pre_key: (&upload.signed_pre_key).into(),
+            pq_last_resort_pre_key: (&upload.last_resort).into(),
+            pre_keys: upload.pre_keys.iter().map(Unsigned::from).collect(),
+            pq_pre_keys: upload.kyber_pre_keys.iter().map(Signed::from).collect(),
+        }
+    }
+}
+
+impl PublishedKeys {
+    /// Takes out what belongs to a bundle: one-time keys while there are some.
+    pub(crate) fn hand_out(&mut self) -> Bundle {
+        let pq_pre_key = self.pq_pre_keys.pop_front();
+        let device = Device {
+            device_id: self.device_id,
+            registration_id: self.registration_id,
+            signed_pre_key: self.signed_pre_key.clone(),
+            pre_key: self.pre_keys.pop_front(),
+            pq_pre_key: pq_pre_key.unwrap_or_else(|| self.pq_last_resort_pre_key.clone()),
+        };
+        Bundle {
+            identity_key: self.identity_key.clone(),
             devices: vec![device],
         }
     }

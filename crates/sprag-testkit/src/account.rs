@@ -32,6 +32,7 @@ pub mod safety;
 mod sample;
 pub mod sealed;
 pub mod sending;
+pub mod upkeep;
 
 /// Makes a test of each contract of accounts.
 ///
@@ -125,6 +126,19 @@ macro_rules! account_suite {
             an_archived_session_still_reads
             plaintext_content_is_not_decrypted
             an_archiving_that_breaks_can_be_repeated
+        }
+        $crate::__account_contract_tests! { $fixture, upkeep:
+            a_new_account_supplies_its_server
+            bundles_by_hand_share_no_one_time_key_with_the_server
+            a_server_that_runs_low_or_loses_keys_is_refilled
+            one_time_keys_that_were_used_are_not_published_again
+            keys_are_replaced_and_deleted_in_time
+            bundles_alone_look_after_their_keys
+            nothing_is_sent_with_keys_that_are_too_old
+            a_first_message_with_a_last_resort_key_is_taken_once
+            an_upkeep_is_due_in_time_and_after_a_first_message
+            an_upkeep_that_breaks_goes_on_where_it_stopped
+            several_upkeeps_at_once_do_no_harm
         }
         $crate::__account_contract_tests! { $fixture, broken:
             a_send_that_breaks_loses_nothing

@@ -18,6 +18,7 @@ mod safety;
 mod sealed;
 mod sessions;
 mod status;
+mod upkeep;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -45,6 +46,7 @@ use crate::{
         value::{AccountEntry, OwnIdentity, Value},
     },
     events::Events,
+    upkeep::Policy,
 };
 
 type Tx<B> = Arc<Transaction<B>>;
@@ -86,6 +88,8 @@ pub struct Account<B> {
     address: ProtocolAddress,
     id: AccountId,
     scope: IdentityScope,
+    key_policy: Policy,
+    hints: upkeep::Hints,
 }
 
 impl<B: Backend> Account<B> {
@@ -215,6 +219,8 @@ impl<B: Backend> Account<B> {
             address,
             id,
             scope,
+            key_policy: Policy::default(),
+            hints: upkeep::Hints::default(),
         }
     }
 

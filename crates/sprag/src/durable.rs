@@ -19,6 +19,7 @@ pub(crate) mod frame;
 mod generation;
 mod header;
 pub(crate) mod identities;
+mod inventory;
 pub(crate) mod names;
 mod opening;
 mod parts;

@@ -13,8 +13,8 @@ use crate::Error;
 /// The world outside: a clock, and a source of seeds. [`System`] is the real one; a test can bring
 /// its own.
 pub trait Environment: Send + Sync + 'static {
-    /// The time now. It may jump; nothing depends on it but the age of a session, and how long the key of a sent
-    /// envelope is remembered.
+    /// The time now. It may jump; nothing depends on it but the ages of sessions, pre-keys and epochs, and how long the key of a
+    /// sent envelope is remembered.
     fn now(&self) -> Timestamp;
 
     /// Fills in 32 random bytes, never the same twice. Everything that one attempt at one step draws is made

@@ -9,6 +9,7 @@ use sprag_core::{
 use crate::{
     StoreError,
     backend::{BackendError, Remedy},
+    upkeep::KeyServerError,
     vault::VaultError,
 };
 
@@ -69,6 +70,12 @@ pub enum Error {
     /// No identity of the peer is known yet. It becomes known with the first session.
     #[error("the identity of {0} is not known yet")]
     UnknownIdentity(ProtocolAddress),
+    /// What peers are given to start sessions with has not been replaced for 14 days, so nothing is sent any more.
+    #[error("our keys have not been replaced for too long; the upkeep is overdue")]
+    KeysTooOld,
+    /// The application's key server failed.
+    #[error(transparent)]
+    KeyServer(#[from] KeyServerError),
     /// Others changed the same records again and again.
     #[error("others keep changing the same records; try again")]
     Conflict,
@@ -97,6 +104,8 @@ pub enum Advice {
     RenewSenderKey,
     /// Show the changed identity to the user, and approve it or not.
     AskUser,
+    /// Do the [upkeep](crate::Account::upkeep) of the account's keys, then the same again.
+    Upkeep,
     /// Open the store anew, then do the same again.
     Reopen,
     /// Have the storage looked after: trying again does not help.
@@ -122,6 +131,8 @@ impl Error {
             Self::NotInitialised(_) => "not-initialised",
             Self::KeyReused => "key-reused",
             Self::UnknownIdentity(_) => "unknown-identity",
+            Self::KeysTooOld => "keys-too-old",
+            Self::KeyServer(_) => "key-server-failed",
             Self::Conflict => "store-conflict",
             Self::OutcomeUnknown(_) => "outcome-unknown",
             Self::NoRandomness => "no-randomness",
@@ -136,6 +147,7 @@ impl Error {
             | Self::NotInitialised(_)
             | Self::UnknownIdentity(_)
             | Self::KeyReused
+            | Self::KeysTooOld
             | Self::WrongVault { .. }
             | Self::StoreSealed
             | Self::StoreNotSealed => Fault::Caller,
@@ -159,7 +171,8 @@ impl Error {
                 Advice::FixCall
             }
             Self::UnknownIdentity(_) => Advice::RenewSession,
-            Self::Conflict => Advice::Retry,
+            Self::KeysTooOld => Advice::Upkeep,
+            Self::KeyServer(_) | Self::Conflict => Advice::Retry,
             Self::OutcomeUnknown(_) => Advice::Reopen,
             Self::NoRandomness => Advice::Operator,
         }

@@ -118,6 +118,7 @@
 //! | show two people that nobody stands between them | [`Account::safety_number`], [`verify`](Account::verify) |
 //! | list whom one knows, and how far each is trusted | [`Account::identities`] |
 //! | hear of changed identities and the like | [`Account::events`] |
+//! | keep a server supplied with fresh pre-keys | [`Account::upkeep`] |
 //! | decide when a peer could not decrypt | [`Account::assess_retry`] |
 //!
 //! Each is one commit, with inbox and outbox, like the rest.
@@ -173,6 +174,7 @@
 //! |---|---|
 //! | [`stores`] | the six store traits, and in-memory stores for tests |
 //! | [`backend`] | the narrow waist below the durable store |
+//! | [`upkeep`] | pre-keys that are made, published, replaced and deleted in time |
 //! | [`vault`] | where the root secrets of a store lie |
 //! | [`error`] | errors, faults and advice |
 //! | [`protocol`] | the protocol itself, without stores |
@@ -191,6 +193,7 @@ mod sealed_session_cipher;
 mod session_builder;
 mod session_cipher;
 pub mod stores;
+pub mod upkeep;
 pub mod vault;
 
 /// The protocol itself, without stores: keys, messages, records.

@@ -204,6 +204,7 @@ async fn a_bundle_costs_one_commit() {
     pair.bob.bundle().await.unwrap();
     let notes = pair.backend.take();
     let puts = vec![
+        Kind::Account,
         Kind::PreKey,
         Kind::KyberPreKey,
         Kind::Directory,

@@ -8,4 +8,5 @@ mod identities;
 mod messages;
 mod person;
 mod safety;
+mod upkeep;
 mod vaults;

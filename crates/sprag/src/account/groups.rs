@@ -121,8 +121,8 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// `no-sender-key`: [distribute](Self::group_distribute) one. `sender-key-used-up`, after four billion
-    /// messages: [renew](Self::group_renew) it. `key-reused`: the key was used for another recipient. Otherwise
-    /// what the storage reports.
+    /// messages: [renew](Self::group_renew) it. `key-reused`: the key was used for another recipient. `keys-too-old`: do the
+    /// [upkeep](Self::upkeep) first. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn group_send(
         &self,
@@ -130,6 +130,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = &text.into();
+        self.require_current_keys().await?;
         let _turn = self.group_turn(&self.address, distribution_id).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;

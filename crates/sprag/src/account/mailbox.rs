@@ -32,8 +32,8 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the recipient's identity has
     /// changed, is not the one in the session, or the [policy](crate::IdentityPolicy) asks for more; look at
-    /// [what is known](Self::known_identity), and ask the user. `key-reused`: the key was used for another recipient. Otherwise what
-    /// the storage reports.
+    /// [what is known](Self::known_identity), and ask the user. `key-reused`: the key was used for another recipient.
+    /// `keys-too-old`: do the [upkeep](Self::upkeep) first. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
         &self,
@@ -41,6 +41,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = text.into();
+        self.require_current_keys().await?;
         let _turn = self.turn(recipient).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
@@ -64,6 +65,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Vec<Envelope>, Error> {
         let text = text.into();
+        self.require_current_keys().await?;
         // In ascending order: whoever takes several turns takes them like this.
         let mut turns = Vec::new();
         for device in self.devices(name).await? {
@@ -159,6 +161,9 @@ impl<B: Backend> Account<B> {
         };
         let received = self.run(step).await;
         self.report_refusal(sender, &received);
+        if message_type == EnvelopeType::PreKey && received.is_ok() {
+            self.hints.keys_were_used();
+        }
         received
     }
 

@@ -91,6 +91,7 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = text.into();
+        self.require_current_keys().await?;
         let _turn = self.turn(recipient).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
@@ -162,6 +163,7 @@ impl<B: Backend> Account<B> {
     ) -> Result<Envelope, Error> {
         let text = &text.into();
         let recipients = &together(recipients, excluded)?;
+        self.require_current_keys().await?;
         let _turn = self.group_turn(&self.address, distribution_id).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;

@@ -36,8 +36,8 @@ const OUTGOING: u8 = 0x82;
 pub(crate) enum Name<'a> {
     /// An account's own identity.
     Account,
-    /// Which of an account's keys are handed out in its bundles.
-    Publication,
+    /// The batches of an account's pre-keys.
+    Keys,
     /// The sessions with an address.
     Session(&'a ProtocolAddress),
     /// A part of these, by the bytes of their name and its number.
@@ -50,7 +50,7 @@ pub(crate) enum Name<'a> {
     SignedPreKey(SignedPreKeyId),
     KyberPreKey(KyberPreKeyId),
     /// One use of a Kyber pre-key of last resort.
-    KyberUse(KyberPreKeyId, SignedPreKeyId, &'a PublicKey),
+    KyberUse(KyberPreKeyId, SignedPreKeyId, PublicKey),
     SenderKey(&'a ProtocolAddress, Uuid),
     Outbox(OutboxId),
     Inbox(InboxId),
@@ -67,7 +67,7 @@ pub(crate) enum Name<'a> {
 impl Name<'_> {
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Account | Self::Publication => Kind::Account,
+            Self::Account | Self::Keys => Kind::Account,
             Self::Session(_) => Kind::Session,
             Self::SessionPart(..) => Kind::SessionPart,
             Self::Identity(_) | Self::IdentityOfAll(_) => Kind::Identity,
@@ -95,7 +95,7 @@ impl Name<'_> {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Account => vec![0],
-            Self::Publication => vec![1],
+            Self::Keys => vec![1],
             Self::Session(address) | Self::Identity(address) | Self::AccountEntry(address) => {
                 address_bytes(address)
             }
@@ -119,6 +119,24 @@ impl Name<'_> {
             Self::Devices(name) => [&[2], name.as_bytes()].concat(),
             Self::Counter(kind) => vec![kind.code()],
         }
+    }
+}
+
+impl Name<'static> {
+    /// The use of a Kyber pre-key with this name in the clear.
+    pub(crate) fn kyber_use(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let (signed_pre_key_id, base_key) = rest.split_first_chunk()?;
+        Some(Self::KyberUse(
+            u32::from_be_bytes(*id).into(),
+            u32::from_be_bytes(*signed_pre_key_id).into(),
+            PublicKey::deserialize(base_key).ok()?,
+        ))
+    }
+
+    /// Whether it is a use of the Kyber pre-key `id`.
+    pub(crate) fn is_use_of(&self, id: KyberPreKeyId) -> bool {
+        matches!(self, Self::KyberUse(used, ..) if *used == id)
     }
 }
 

@@ -10,13 +10,14 @@
 //! | one-time pre-keys, EC and Kyber | dropped |
 //! | signed pre-keys, Kyber pre-keys of last resort | stay: others may start sessions with them |
 //! | our own sender keys | dropped; those of others stay |
-//! | where ids of pre-keys are counted, which signed pre-key is handed out | dropped: chosen anew, at random |
+//! | where ids of pre-keys are counted | dropped: chosen anew, at random |
+//! | which pre-keys there are | one-time keys are forgotten, all others are to be replaced |
 //! | outbox, inbox | stay: a recipient tells what arrives twice |
 
 use std::sync::Arc;
 
 use super::{
-    DurableStore, StoreOptions, frame, generation,
+    DurableStore, Slot, StoreOptions, frame, generation,
     names::{self, Name},
     value::Value,
 };
@@ -107,6 +108,7 @@ impl<B: Backend> DurableStore<B> {
             let changed = match key.kind() {
                 Kind::Session => put_aside(&tx, name).await,
                 Kind::SenderKey => self.drop_own_sender_key(&tx, key.account(), name).await,
+                Kind::Account => replace_keys(&tx, name).await,
                 kind => drop_one(&tx, kind, name).await,
             };
             Ok(changed?)
@@ -154,6 +156,23 @@ async fn put_aside<B: Backend>(tx: &Transaction<B>, name: &[u8]) -> Result<bool,
     Ok(had_current)
 }
 
+/// Has all pre-keys replaced, of whatever the server has now.
+async fn replace_keys<B: Backend>(tx: &Transaction<B>, name: &[u8]) -> Result<bool, StoreError> {
+    if name != Name::Keys.bytes() {
+        return Ok(false);
+    }
+    let now = tx.now();
+    let start_over = |slot: &mut Slot| {
+        if let Some(Value::Keys(inventory)) = slot.value() {
+            let mut inventory = inventory.clone();
+            inventory.start_over(now);
+            slot.put(Value::Keys(inventory));
+        }
+    };
+    tx.update(OPERATION, Name::Keys, start_over).await?;
+    Ok(true)
+}
+
 /// Drops a record if it is for one use.
 async fn drop_one<B: Backend>(
     tx: &Transaction<B>,
@@ -165,7 +184,6 @@ async fn drop_one<B: Backend>(
         (Kind::PreKey, _) => id().map(|id| Name::PreKey(id.into())),
         (Kind::KyberPreKey, _) => id().map(|id| Name::KyberPreKey(id.into())),
         (Kind::Counter, [kind]) => Kind::from_code(*kind).map(Name::Counter),
-        (Kind::Account, _) if name == Name::Publication.bytes() => Some(Name::Publication),
         _ => None,
     };
     let Some(found) = found else {

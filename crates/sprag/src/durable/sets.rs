@@ -7,7 +7,10 @@
 //! * pre-keys of one sort: a stamp without content, whose version is what guards;
 //! * sessions with a name: the list of its devices, since a scan cannot find them (keys are opaque).
 
-use sprag_core::address::{DeviceId, ProtocolAddress};
+use sprag_core::{
+    address::{DeviceId, ProtocolAddress},
+    pre_key::KyberPreKeyId,
+};
 
 use super::{
     names::Name,
@@ -49,6 +52,23 @@ impl<B: Backend> Transaction<B> {
         self.each_known(kind, |bytes, _| ids.extend(id(bytes)));
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    /// Forgets what a last-resort Kyber pre-key was used for. Whoever has removed that in the same transaction keeps others
+    /// from adding a use that is seen.
+    pub(super) async fn remove_uses(
+        &self,
+        operation: &'static str,
+        id: KyberPreKeyId,
+    ) -> Result<(), StoreError> {
+        self.load_all(operation, Kind::KyberUse, Name::kyber_use)
+            .await?;
+        let mut uses = Vec::new();
+        self.each_known(Kind::KyberUse, |name, _| uses.extend(Name::kyber_use(name)));
+        for name in uses.into_iter().filter(|name| name.is_use_of(id)) {
+            self.remove(operation, name).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn contains(

@@ -205,7 +205,7 @@ impl<B: Backend> KyberPreKeyStore for Transaction<B> {
             None => Ok(KyberPreKeyUse::Repeated),
             Some(KyberPreKeyKind::OneTime) => Ok(KyberPreKeyUse::First),
             Some(KyberPreKeyKind::LastResort) => {
-                let name = Name::KyberUse(id, signed_pre_key_id, base_key);
+                let name = Name::KyberUse(id, signed_pre_key_id, *base_key);
                 let remember = |slot: &mut Slot| match slot.value() {
                     Some(_) => KyberPreKeyUse::Repeated,
                     None => {
@@ -219,8 +219,12 @@ impl<B: Backend> KyberPreKeyStore for Transaction<B> {
     }
 
     async fn remove_kyber_pre_key(&self, id: KyberPreKeyId) -> Result<(), StoreError> {
-        self.remove("remove_kyber_pre_key", Name::KyberPreKey(id))
-            .await?;
+        let operation = "remove_kyber_pre_key";
+        let kind = self.kyber_kind(operation, id).await?;
+        self.remove(operation, Name::KyberPreKey(id)).await?;
+        if kind == Some(KyberPreKeyKind::LastResort) {
+            self.remove_uses(operation, id).await?;
+        }
         Ok(())
     }
 
@@ -256,6 +260,21 @@ impl<B: Backend> SenderKeyStore for Transaction<B> {
         let name = Name::SenderKey(sender, distribution_id);
         let value = Value::SenderKey(record);
         self.put("store_sender_key", name, value).await
+    }
+}
+
+impl<B: Backend> Transaction<B> {
+    async fn kyber_kind(
+        &self,
+        operation: &'static str,
+        id: KyberPreKeyId,
+    ) -> Result<Option<KyberPreKeyKind>, StoreError> {
+        let name = Name::KyberPreKey(id);
+        self.get(operation, name, |value| match value {
+            Some(Value::KyberPreKey(_, kind)) => Some(*kind),
+            _ => None,
+        })
+        .await
     }
 }
 

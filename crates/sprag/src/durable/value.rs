@@ -10,7 +10,7 @@ use prost::Message;
 use sprag_core::{
     address::{DeviceId, ProtocolAddress},
     identity::{IdentityKey, IdentityKeyPair},
-    pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyId, SignedPreKeyRecord},
+    pre_key::{KyberPreKeyRecord, PreKeyRecord, SignedPreKeyRecord},
     sender_key::SenderKeyRecord,
     session::SessionRecord,
     time::Timestamp,
@@ -18,11 +18,12 @@ use sprag_core::{
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::names::Name;
+use super::{inventory, names::Name};
 use crate::{
     account::{EnvelopeType, Recipient},
     identity_policy::{IdentityPolicy, IdentityScope, IdentityTrust, Known},
     stores::KyberPreKeyKind,
+    upkeep::Inventory,
 };
 
 /// A record in memory.
@@ -31,7 +32,7 @@ use crate::{
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Value {
     Account(OwnIdentity),
-    Publication(Publication),
+    Keys(Inventory),
     Session(SessionRecord),
     Identity(Known),
     PreKey(PreKeyRecord),
@@ -57,12 +58,6 @@ pub(crate) struct OwnIdentity {
     pub(crate) registration_id: u32,
     pub(crate) policy: IdentityPolicy,
     pub(crate) scope: IdentityScope,
-}
-
-/// Which of an account's keys are handed out in its bundles.
-#[derive(Clone, Copy)]
-pub(crate) struct Publication {
-    pub(crate) signed_pre_key: SignedPreKeyId,
 }
 
 /// An account in the store's list.
@@ -100,7 +95,7 @@ impl Value {
     pub(crate) fn decode(name: Name<'_>, payload: Bytes) -> Option<Self> {
         Some(match name {
             Name::Account => Self::Account(OwnIdentity::decode(payload)?),
-            Name::Publication => Self::Publication(Publication::decode(payload)?),
+            Name::Keys => Self::Keys(inventory::decode(payload)?),
             // Its session alone makes sense of it.
             Name::SessionPart(..) => return None,
             Name::Session(_) => Self::Session(SessionRecord::deserialize(&payload).ok()?),
@@ -110,13 +105,9 @@ impl Value {
                 Self::SignedPreKey(SignedPreKeyRecord::deserialize(&payload).ok()?)
             }
             Name::KyberPreKey(_) => {
-                let (kind, record) = payload.split_first()?;
-                let kind = match kind {
-                    0 => KyberPreKeyKind::OneTime,
-                    1 => KyberPreKeyKind::LastResort,
-                    _ => return None,
-                };
-                Self::KyberPreKey(KyberPreKeyRecord::deserialize(record).ok()?, kind)
+                let (_, record) = payload.split_first()?;
+                let record = KyberPreKeyRecord::deserialize(record).ok()?;
+                Self::KyberPreKey(record, kyber_kind(&payload)?)
             }
             Name::KyberUse(..) => Self::KyberUse,
             Name::SenderKey(..) => Self::SenderKey(SenderKeyRecord::deserialize(&payload).ok()?),
@@ -139,7 +130,7 @@ impl Value {
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         match self {
             Self::Account(identity) => identity.encode(),
-            Self::Publication(publication) => publication.encode(),
+            Self::Keys(inventory) => inventory::encode(inventory),
             Self::Session(record) => record.serialize(),
             Self::Identity(known) => known.encode(),
             Self::PreKey(record) => record.serialize(),
@@ -234,22 +225,6 @@ impl Known {
             },
             first_seen: self.first_seen.as_millis(),
             changed: self.changed.map(Timestamp::as_millis),
-        };
-        stored.encode_to_vec().into()
-    }
-}
-
-impl Publication {
-    fn decode(payload: Bytes) -> Option<Self> {
-        let stored = StoredPublication::decode(payload).ok()?;
-        Some(Self {
-            signed_pre_key: stored.signed_pre_key.into(),
-        })
-    }
-
-    fn encode(self) -> Zeroizing<Vec<u8>> {
-        let stored = StoredPublication {
-            signed_pre_key: self.signed_pre_key.into(),
         };
         stored.encode_to_vec().into()
     }
@@ -350,6 +325,15 @@ impl Incoming {
     }
 }
 
+/// Which kind the stored form of a Kyber pre-key is of.
+pub(crate) fn kyber_kind(payload: &[u8]) -> Option<KyberPreKeyKind> {
+    match payload.first()? {
+        0 => Some(KyberPreKeyKind::OneTime),
+        1 => Some(KyberPreKeyKind::LastResort),
+        _ => None,
+    }
+}
+
 #[derive(Message)]
 struct StoredAddress {
     #[prost(string, tag = "1")]
@@ -413,12 +397,6 @@ struct StoredIdentity {
     first_seen: u64,
     #[prost(uint64, optional, tag = "4")]
     changed: Option<u64>,
-}
-
-#[derive(Message)]
-struct StoredPublication {
-    #[prost(uint32, tag = "1")]
-    signed_pre_key: u32,
 }
 
 /// For a device or for a group.
