@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sprag::{InboxId, OutboxId, ProtocolAddress, Uuid, protocol::identity::IdentityKey};
 
 use crate::formats::Base64;
@@ -23,6 +23,8 @@ pub(crate) struct Arguments {
         value_name = "URL"
     )]
     pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) vault: Vault,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -90,6 +92,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         look: Look,
     },
+    /// The passphrase of the vault file.
+    #[command(subcommand)]
+    Passphrase(Passphrase),
     /// Show the account and what the store holds for it.
     Status(Format),
     /// Make, publish, replace and delete pre-keys as far as it is time to.
@@ -232,6 +237,42 @@ pub(crate) enum Outbox {
         /// The envelope's id, as the list shows it.
         id: OutboxId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Passphrase {
+    /// Put the vault file under another passphrase.
+    ///
+    /// The new one is taken from SPRAG_NEW_PASSPHRASE, from --new-passphrase-file, or asked for. Commands that run meanwhile
+    /// have to be given again. Older copies of the file keep the passphrase that they had.
+    Change {
+        /// A file whose first line is the new passphrase.
+        #[arg(long, value_name = "PATH")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+}
+
+/// Where the secrets lie that the store is sealed under.
+#[derive(Debug, Args)]
+pub(crate) struct Vault {
+    /// What keeps the secrets that the store is sealed under. Without it: the vault file if there is one, otherwise the
+    /// keychain.
+    #[arg(long, global = true, env = "SPRAG_VAULT", value_name = "KIND")]
+    pub(crate) vault: Option<VaultKind>,
+    /// The vault file, for the passphrase. Without it: beside the store, as sprag.db.vault.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) vault_file: Option<PathBuf>,
+    /// A file whose first line is the passphrase. Without it: SPRAG_PASSPHRASE, or it is asked for.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VaultKind {
+    /// The operating system's keychain.
+    Keychain,
+    /// A file under a passphrase.
+    Passphrase,
 }
 
 /// How to print.

@@ -10,17 +10,20 @@ mod messages;
 mod place;
 mod safety;
 mod upkeep;
+mod vault;
 
 use std::io::{self, Read};
 
 use crate::{
-    arguments::{Arguments, Command, Group, Identity, Inbox, Outbox, Session},
+    arguments::{Arguments, Command, Group, Identity, Inbox, Outbox, Passphrase, Session},
     error::CliError,
 };
 use place::Place;
+use vault::VaultPlace;
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let place = Place::new(arguments.store);
+    let vault = VaultPlace::new(arguments.vault, &arguments.store)?;
+    let place = Place::new(arguments.store, vault);
     let outcome = execute(arguments.command, &place).await;
     // What the command was asked for is done, or has failed, whatever becomes of the log.
     outcome.and(place.close().await)
@@ -61,6 +64,9 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Inbox(Inbox::Done { id }) => mailbox::done(place, id).await,
         Command::Outbox(Outbox::List(format)) => mailbox::list_outbox(place, format).await,
         Command::Outbox(Outbox::Sent { id }) => mailbox::sent(place, id).await,
+        Command::Passphrase(Passphrase::Change {
+            new_passphrase_file,
+        }) => place.vault().change_passphrase(new_passphrase_file).await,
         Command::SafetyNumber { peer, look } => safety::show(place, &peer.0, look).await,
         Command::Demo => demo::run().await,
     }

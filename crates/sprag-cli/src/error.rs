@@ -1,8 +1,8 @@
 //! What the command reports: a stable code and a sentence.
 
-use std::io;
+use std::{io, path::PathBuf};
 
-use sprag::{backend::BackendError, protocol::KeyError};
+use sprag::{backend::BackendError, protocol::KeyError, vault::VaultError};
 
 /// A command failed. No message carries a secret.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,22 @@ pub(crate) enum CliError {
         /// The account.
         address: String,
     },
+    /// There is no keychain, and no other vault was asked for.
+    #[error(
+        "{0}. To keep the secrets in a file under a passphrase instead, give --vault passphrase, or set SPRAG_VAULT=passphrase"
+    )]
+    NoKeychain(VaultError),
+    /// The vault file is not where it should be.
+    #[error("there is no vault in {}; give the one of this store with --vault-file", .0.display())]
+    NoVaultFile(PathBuf),
+    /// Nobody gave a passphrase, or can be asked for one.
+    #[error("there is no passphrase: set {variable}, give {option}, or use a terminal")]
+    NoPassphrase {
+        /// The environment variable that could have it.
+        variable: &'static str,
+        /// The option that could name a file with it.
+        option: &'static str,
+    },
     /// No such entry in inbox or outbox.
     #[error("there is no entry {0}")]
     NoEntry(String),
@@ -40,6 +56,9 @@ impl CliError {
             Self::Input(_) => "invalid-input",
             Self::NotInitialised(_) => "not-initialised",
             Self::AlreadyInitialised { .. } => "already-initialised",
+            Self::NoKeychain(error) => error.code(),
+            Self::NoVaultFile(_) => VaultError::Missing.code(),
+            Self::NoPassphrase { .. } => "no-passphrase",
             Self::NoEntry(_) => "no-entry",
         }
     }
@@ -47,6 +66,12 @@ impl CliError {
 
 impl From<BackendError> for CliError {
     fn from(error: BackendError) -> Self {
+        Self::Sprag(error.into())
+    }
+}
+
+impl From<VaultError> for CliError {
+    fn from(error: VaultError) -> Self {
         Self::Sprag(error.into())
     }
 }

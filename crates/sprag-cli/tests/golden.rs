@@ -2,5 +2,9 @@
 
 #[test]
 fn golden_files() {
-    trycmd::TestCases::new().case("tests/cmd/*.trycmd");
+    trycmd::TestCases::new()
+        .env("SPRAG_VAULT", "passphrase")
+        .env("SPRAG_PASSPHRASE", "passphrase")
+        .env("SPRAG_NEW_PASSPHRASE", "another passphrase")
+        .case("tests/cmd/*.trycmd");
 }

@@ -59,8 +59,3 @@ mod writer;
 
 pub use backend::SqliteBackend;
 pub use options::SqliteOptions;
-
-/// The examples of the README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-mod readme {}

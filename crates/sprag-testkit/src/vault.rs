@@ -27,13 +27,15 @@
 //!
 //! A vault that takes what it needs from the environment, such as the address of a bus, is tested in a process that is
 //! started for it: `vault_suite!(fixture, around: in_a_session)` has `in_a_session(name, contract)` called with the
-//! name of the test and a closure that runs it.
+//! name of the test and a function that does it. `Session` is a keychain to be used so on Linux.
 
 pub mod anchors;
 pub mod durable;
 mod faulty;
 mod sample;
 pub mod secrets;
+#[cfg(target_os = "linux")]
+mod session;
 
 use std::{
     any::Any,
@@ -45,6 +47,8 @@ use std::{
 use sprag::vault::{MemoryVault, Vault};
 
 pub use self::faulty::{FaultyVault, VaultFault};
+#[cfg(target_os = "linux")]
+pub use self::session::Session;
 
 /// A fresh, empty vault for one contract.
 pub struct Fixture {

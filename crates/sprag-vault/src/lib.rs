@@ -47,3 +47,8 @@ mod worker;
 pub use keychain::KeychainVault;
 #[cfg(feature = "passphrase")]
 pub use passphrase::{Cost, Passphrase, PassphraseVault};
+
+/// The examples of the README compile.
+#[cfg(all(doctest, feature = "keychain"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -285,6 +285,7 @@ impl State {
         if change(&mut content)? {
             content.revision += 1;
             write(&locked, &header, &self.master, &content)?;
+            self.revision = content.revision;
         }
         Ok(())
     }
@@ -320,7 +321,7 @@ impl State {
         let (_, mut content) = look(&locked, &self.master, &mut self.header, &mut self.revision)?;
         content.revision += 1;
         write(&locked, &header, master, &content)?;
-        self.header = header;
+        (self.header, self.revision) = (header, content.revision);
         Ok(())
     }
 }

@@ -3,48 +3,31 @@
 #![cfg(all(feature = "keychain", target_os = "linux"))]
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::{
-    env,
     io::{BufRead, BufReader, Write},
     process::Stdio,
 };
 
-use common::{INSIDE, Session};
 use sprag::vault::{Secret, Vault, VaultError};
-use sprag_testkit::vault::Fixture;
+use sprag_testkit::vault::{Fixture, Session};
 use sprag_vault::KeychainVault;
 
 const SERVICE: &str = "org.example.sprag-test";
 
 mod suite {
-    use super::{Fixture, KeychainVault, SERVICE, in_a_session};
+    use super::{Fixture, KeychainVault, SERVICE, Session};
 
     async fn fixture() -> Fixture {
         Fixture::reopening(|| async { KeychainVault::open(SERVICE).await.unwrap() }).await
     }
 
     /// Runs a contract in a process inside a session of its own.
-    fn in_a_session_of_the_suite(name: &str, contract: fn()) {
-        in_a_session(&format!("suite::{name}"), contract);
+    fn in_a_session(name: &str, contract: fn()) {
+        Session::enter(&format!("suite::{name}"), contract);
     }
 
-    sprag_testkit::vault_suite!(fixture, around: in_a_session_of_the_suite);
-    sprag_testkit::durable_vault_suite!(fixture, around: in_a_session_of_the_suite);
-}
-
-fn in_a_session(name: &str, test: fn()) {
-    if env::var_os(INSIDE).is_some() {
-        test();
-    } else {
-        Session::new().unlocked().run(name);
-    }
-}
-
-/// Whether this is a process that was started inside, to do its part.
-fn is_inside() -> bool {
-    env::var_os(INSIDE).is_some()
+    sprag_testkit::vault_suite!(fixture, around: in_a_session);
+    sprag_testkit::durable_vault_suite!(fixture, around: in_a_session);
 }
 
 async fn open() -> Result<KeychainVault, VaultError> {
@@ -57,7 +40,7 @@ fn secret() -> Secret {
 
 #[tokio::test]
 async fn child_creates() {
-    if is_inside() {
+    if Session::is_inside() {
         let vault = open().await.unwrap();
         vault.create("root.1", &secret()).await.unwrap();
         vault.raise_anchor("generation", 3).await.unwrap();
@@ -67,7 +50,7 @@ async fn child_creates() {
 
 #[tokio::test]
 async fn child_finds() {
-    if is_inside() {
+    if Session::is_inside() {
         let vault = open().await.unwrap();
         let loaded = vault.load("root.1").await.unwrap().unwrap();
         assert_eq!(loaded.as_bytes(), secret().as_bytes());
@@ -79,14 +62,14 @@ async fn child_finds() {
 
 #[tokio::test]
 async fn child_finds_it_locked() {
-    if is_inside() {
+    if Session::is_inside() {
         assert_eq!(open().await.unwrap_err(), VaultError::Locked);
     }
 }
 
 #[tokio::test]
 async fn child_finds_no_keychain() {
-    if is_inside() {
+    if Session::is_inside() {
         let error = open().await.unwrap_err();
         assert_eq!(error.code(), "vault-unavailable");
         assert!(error.to_string().contains("gnome-keyring"), "{error}");
@@ -95,14 +78,14 @@ async fn child_finds_no_keychain() {
 
 #[test]
 fn another_process_finds_the_secrets() {
-    let session = Session::new().unlocked();
+    let session = Session::new();
     session.run("child_creates");
     session.run("child_finds");
 }
 
 #[test]
 fn secrets_survive_the_keychain() {
-    let mut session = Session::new().unlocked();
+    let mut session = Session::new();
     session.run("child_creates");
     session.stop_keychain();
     session.start_keychain(Some("password"));
@@ -111,7 +94,7 @@ fn secrets_survive_the_keychain() {
 
 #[test]
 fn a_locked_keychain_says_so() {
-    let mut session = Session::new().unlocked();
+    let mut session = Session::new();
     session.run("child_creates");
     session.stop_keychain();
     session.start_keychain(None);
@@ -123,14 +106,14 @@ fn a_locked_keychain_says_so() {
 
 #[test]
 fn a_keychain_that_nobody_made_is_locked() {
-    let mut session = Session::new();
+    let mut session = Session::without_keychain();
     session.start_keychain(None);
     session.run("child_finds_it_locked");
 }
 
 #[test]
 fn no_keychain_is_said_to_be_unavailable() {
-    let session = Session::new();
+    let session = Session::without_keychain();
     session.run("child_finds_no_keychain");
     let mut command = session.test("child_finds_no_keychain");
     for address in ["unix:path=/no/bus", "nonsense", ""] {
@@ -144,7 +127,7 @@ fn no_keychain_is_said_to_be_unavailable() {
 
 #[tokio::test]
 async fn child_outlives_the_keychain() {
-    if !is_inside() {
+    if !Session::is_inside() {
         return;
     }
     let vault = open().await.unwrap();
@@ -171,7 +154,7 @@ fn say_and_wait(line: &str) {
 
 #[test]
 fn a_handle_finds_the_keychain_again() {
-    let mut session = Session::new().unlocked();
+    let mut session = Session::new();
     let mut command = session.test("child_outlives_the_keychain");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -193,7 +176,7 @@ fn a_handle_finds_the_keychain_again() {
 
 #[test]
 fn services_are_vaults_of_their_own() {
-    in_a_session("services_are_vaults_of_their_own", || {
+    Session::enter("services_are_vaults_of_their_own", || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let (one, other) = (

@@ -278,7 +278,10 @@ impl<B: Backend> Account<B> {
         }
         if tx.get(operation, entry, |value| value.is_some()).await? {
             // It was made, and its identity is lost: another one must not silently take its place.
-            return Err(self.store.unreadable(operation, Kind::Account).into());
+            return Err(self
+                .store
+                .unreadable(operation, &self.id, Kind::Account)
+                .into());
         }
         let own = Value::Account(own.clone());
         tx.put(operation, Name::Account, own).await?;

@@ -188,7 +188,9 @@ impl<B: Backend> DurableStore<B> {
         };
         let damaged = self.scan(&AccountId::STORE, Kind::Directory, each).await?;
         if damaged > 0 && accounts.is_empty() {
-            return Err(self.unreadable("accounts", Kind::Directory).into());
+            return Err(self
+                .unreadable("accounts", &AccountId::STORE, Kind::Directory)
+                .into());
         }
         accounts.sort_by(|one, other| {
             (one.created, &one.address).cmp(&(other.created, &other.address))
@@ -349,7 +351,7 @@ impl<B: Backend> DurableStore<B> {
                     .and_then(|(name, payload)| each(&name, payload))
                     .is_none()
                 {
-                    warn_of_damage(kind);
+                    self.tell_of_damage(account, kind);
                     damaged += 1;
                 }
             }
@@ -458,7 +460,7 @@ impl<B: Backend> DurableStore<B> {
         let key = RecordKey::new(AccountId::STORE, Kind::Directory, &found_at)?;
         let entry = frame::split(&header.seals, &key, &record)
             .and_then(|(_, payload)| AccountEntry::decode(payload))
-            .ok_or_else(|| self.unreadable("open", Kind::Directory))?;
+            .ok_or_else(|| self.unreadable("open", &AccountId::STORE, Kind::Directory))?;
         if self.key(&AccountId::STORE, Name::AccountEntry(&entry.address)) == key {
             Ok(())
         } else {
@@ -504,8 +506,13 @@ impl<B: Backend> DurableStore<B> {
     }
 
     /// What is said of a record that is not what it must be.
-    pub(crate) fn unreadable(&self, operation: &'static str, kind: Kind) -> StoreError {
-        warn_of_damage(kind);
+    pub(crate) fn unreadable(
+        &self,
+        operation: &'static str,
+        account: &AccountId,
+        kind: Kind,
+    ) -> StoreError {
+        self.tell_of_damage(account, kind);
         match self.vault() {
             Some(_) => StoreError::tampered(operation, kind),
             None => {
@@ -514,6 +521,11 @@ impl<B: Backend> DurableStore<B> {
                 StoreError::corrupt(operation, detail)
             }
         }
+    }
+
+    fn tell_of_damage(&self, account: &AccountId, kind: Kind) {
+        warn!(kind = kind.name(), "a record was altered or is damaged");
+        self.events().emit(*account, Event::DamagedRecord { kind });
     }
 
     fn vault(&self) -> Option<&dyn Vault> {
@@ -538,8 +550,4 @@ impl<B> Clone for DurableStore<B> {
             inner: Arc::clone(&self.inner),
         }
     }
-}
-
-fn warn_of_damage(kind: Kind) {
-    warn!(kind = kind.name(), "a record was altered or is damaged");
 }

@@ -7,9 +7,12 @@ use std::{
 
 use serde_json::Value;
 use sprag_interop::{Address, Bundle, Envelope};
+use sprag_vault::{Cost, PassphraseVault};
 use tempfile::TempDir;
 
 use super::{binary::sprag, server};
+
+const PASSPHRASE: &str = "passphrase";
 
 pub(crate) struct Person {
     pub(crate) address: Address,
@@ -24,10 +27,17 @@ impl Person {
         person
     }
 
+    /// Somebody with a vault that opens fast.
     pub(crate) fn without_account(address: &Address) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("sprag.db.vault");
+        let cost = Cost::new(8, 1, 1).unwrap();
+        let vault = PassphraseVault::create_with_cost(path, PASSPHRASE, cost);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(vault).unwrap();
         Self {
             address: address.clone(),
-            folder: TempDir::new().unwrap(),
+            folder,
         }
     }
 
@@ -83,6 +93,8 @@ impl Person {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("SPRAG_STORE")
+            .env_remove("SPRAG_VAULT")
+            .env("SPRAG_PASSPHRASE", PASSPHRASE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,9 +1,12 @@
 //! The main job, narrated: two accounts, each in an SQLite store of its own that is closed and opened
 //! again between all steps, as if the process had ended there.
 
-use sprag::StoreOptions;
+use std::sync::Arc;
+
+use rand::distr::{Alphanumeric, SampleString};
 use sprag::{Account, DurableStore, Envelope, EnvelopeType, ProtocolAddress};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
+use sprag_vault::PassphraseVault;
 use tempfile::TempDir;
 
 use crate::{error::CliError, output::line};
@@ -13,9 +16,16 @@ const ROUNDS: usize = 60;
 
 pub(crate) async fn run() -> Result<(), CliError> {
     let folder = TempDir::with_prefix("sprag-demo-")?;
-    let alice = Person::new(&folder, "alice")?;
-    let bob = Person::new(&folder, "bob")?;
+    let passphrase = Alphanumeric.sample_string(&mut rand::rng(), 24);
+    let file = folder.path().join("demo.vault");
+    let vault = Arc::new(PassphraseVault::create(&file, passphrase.as_str()).await?);
+    let alice = Person::new(&folder, "alice", &vault)?;
+    let bob = Person::new(&folder, "bob", &vault)?;
 
+    line(
+        "A vault keeps the secrets that the stores are sealed under. This one is for the demo alone:",
+    )?;
+    line(&format!("  {}, passphrase {passphrase}", file.display()))?;
     line("Two people, two SQLite stores. Each step opens its store and closes it again.")?;
     for person in [&alice, &bob] {
         let store = person.store().await?;
@@ -81,29 +91,29 @@ pub(crate) async fn run() -> Result<(), CliError> {
             person.address, status.sessions, status.inbox, status.outbox, status.pre_keys
         ))?;
     }
-    line("Every message was read once. The stores are thrown away.")
+    line("Every message was read once. The stores and the vault are thrown away.")
 }
 
 /// One side, and where its store lies.
 struct Person {
     address: ProtocolAddress,
     file: std::path::PathBuf,
+    vault: Arc<PassphraseVault>,
 }
 
 impl Person {
-    fn new(folder: &TempDir, name: &str) -> Result<Self, CliError> {
+    fn new(folder: &TempDir, name: &str, vault: &Arc<PassphraseVault>) -> Result<Self, CliError> {
         let file = folder.path().join(format!("{name}.db"));
         Ok(Self {
             address: ProtocolAddress::new(name, 1)?,
             file,
+            vault: Arc::clone(vault),
         })
     }
 
     async fn store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
         let backend = SqliteOptions::file(&self.file).open().await?;
-        Ok(StoreOptions::new()
-            .dangerously_open_in_clear_text(backend)
-            .await?)
+        Ok(DurableStore::open(backend, Arc::clone(&self.vault)).await?)
     }
 
     /// Opens the store, does one thing, and closes it.

@@ -2,28 +2,34 @@
 
 use std::cell::OnceCell;
 
-use sprag::StoreOptions;
 use sprag::{Account, DurableStore, backend::BackendError};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
+use super::vault::VaultPlace;
 use crate::error::CliError;
 
-/// A store, by the URL that the user gave.
+/// A store, by the URL that the user gave, and its vault.
 pub(crate) struct Place {
     url: String,
+    vault: VaultPlace,
     opened: OnceCell<DurableStore<SqliteBackend>>,
 }
 
 impl Place {
-    pub(crate) fn new(url: String) -> Self {
+    pub(crate) fn new(url: String, vault: VaultPlace) -> Self {
         Self {
             url,
+            vault,
             opened: OnceCell::new(),
         }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn vault(&self) -> &VaultPlace {
+        &self.vault
     }
 
     /// The account in the store. The command keeps one account in each.
@@ -34,25 +40,19 @@ impl Place {
             Err(BackendError::Missing) => return Err(self.not_initialised()),
             opened => opened?,
         };
-        let store = self.keep(
-            StoreOptions::new()
-                .dangerously_open_in_clear_text(backend)
-                .await?,
-        );
+        let store = self.keep(DurableStore::open(backend, self.vault.open().await?).await?);
         match store.accounts().await?.into_iter().next() {
             Some(address) => Ok(Account::open(store, address).await?),
             None => Err(self.not_initialised()),
         }
     }
 
-    /// The store, made if there is none.
+    /// The store, made with its vault if there is none.
     pub(crate) async fn store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
-        let backend = SqliteOptions::from_url(&self.url)?.open().await?;
-        Ok(self.keep(
-            StoreOptions::new()
-                .dangerously_open_in_clear_text(backend)
-                .await?,
-        ))
+        let options = SqliteOptions::from_url(&self.url)?;
+        // First, so that no store is left behind without a vault.
+        let vault = self.vault.open_or_create().await?;
+        Ok(self.keep(DurableStore::open(options.open().await?, vault).await?))
     }
 
     /// Leaves no log of old records behind.

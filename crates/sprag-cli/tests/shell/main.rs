@@ -9,3 +9,4 @@ mod messages;
 mod person;
 mod safety;
 mod upkeep;
+mod vaults;

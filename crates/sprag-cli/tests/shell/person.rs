@@ -7,7 +7,10 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use sprag_vault::{Cost, PassphraseVault};
 use tempfile::TempDir;
+
+const PASSPHRASE: &str = "passphrase";
 
 /// A person at a shell.
 pub(crate) struct Shell {
@@ -15,7 +18,17 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
+    /// One with a vault that opens fast.
     pub(crate) fn new() -> Self {
+        let shell = Self::without_vault();
+        let cost = Cost::new(8, 1, 1).unwrap();
+        let vault = PassphraseVault::create_with_cost(shell.vault(), PASSPHRASE, cost);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(vault).unwrap();
+        shell
+    }
+
+    pub(crate) fn without_vault() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
         }
@@ -32,15 +45,31 @@ impl Shell {
         self.folder.path().join("sprag.db")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.folder.path().join("sprag.db.vault")
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.prepare(Command::new(env!("CARGO_BIN_EXE_sprag")), arguments)
+    }
+
+    /// Gives a command its arguments, in this person's folder. Nobody's keychain can be reached from there.
+    pub(crate) fn prepare(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("SPRAG_STORE")
+            .env_remove("SPRAG_VAULT")
+            .env("SPRAG_PASSPHRASE", PASSPHRASE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if command
+            .get_envs()
+            .all(|(name, _)| name != "DBUS_SESSION_BUS_ADDRESS")
+        {
+            command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/bus");
+        }
         command
     }
 
@@ -78,15 +107,20 @@ impl Shell {
     /// The code of the error with which the command fails.
     #[track_caller]
     pub(crate) fn error(&self, arguments: &[&str], input: &[u8]) -> String {
-        let output = self.run(arguments, input);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "{arguments:?} printed and failed");
-        let said = String::from_utf8(output.stderr).unwrap();
-        let rest = said
-            .strip_prefix("error[")
-            .unwrap_or_else(|| panic!("{said}"));
-        rest.split(']').next().unwrap().to_owned()
+        code(self.run(arguments, input))
     }
+}
+
+/// The code of the error with which a command failed.
+#[track_caller]
+pub(crate) fn code(output: Output) -> String {
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(output.stdout.is_empty(), "it printed and failed: {said}");
+    let rest = said
+        .strip_prefix("error[")
+        .unwrap_or_else(|| panic!("{said}"));
+    rest.split(']').next().unwrap().to_owned()
 }
 
 /// Alice, who has started a session with Bob.

@@ -97,7 +97,8 @@ mod tests {
         #[test]
         fn comes_back(bytes: [u8; 32]) {
             let text = encode(&Secret::from_bytes(&bytes));
-            prop_assert_eq!(decode(text.as_bytes()).unwrap().as_bytes(), &bytes);
+            let decoded = decode(text.as_bytes()).unwrap();
+            prop_assert_eq!(decoded.as_bytes(), &bytes);
         }
 
         #[test]

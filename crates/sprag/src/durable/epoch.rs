@@ -205,7 +205,7 @@ impl<B: Backend> DurableStore<B> {
         let mut bytes = 0;
         while let Some((key, record)) = left.pop() {
             let Some(renewed) = frame::renew(&header.seals, &key, &record) else {
-                super::warn_of_damage(key.kind());
+                self.tell_of_damage(key.account(), key.kind());
                 *damaged += 1;
                 continue;
             };

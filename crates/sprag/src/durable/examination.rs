@@ -115,7 +115,9 @@ impl<B: Backend> DurableStore<B> {
     /// discarded: our own identity.
     pub async fn discard(&self, damage: &Damage) -> Result<bool, Error> {
         if !damage.can_be_discarded() {
-            return Err(self.unreadable("discard", damage.kind).into());
+            return Err(self
+                .unreadable("discard", damage.place.account(), damage.kind)
+                .into());
         }
         let found = self.backend().read(&[damage.place]).await?;
         if found
@@ -174,7 +176,10 @@ impl<B: Backend> DurableStore<B> {
     /// Puts the devices of all sessions of an account on the lists of their names.
     async fn list_devices_anew(&self, account: AccountId) -> Result<(), Error> {
         let mut peers = BTreeSet::new();
-        let each = |name: &[u8], _: Bytes| Some(peers.extend(names::address(name)));
+        let each = |name: &[u8], _: Bytes| {
+            peers.insert(names::address(name)?);
+            Some(())
+        };
         self.scan(&account, Kind::Session, each).await?;
         for peer in &peers {
             let step = |tx: Arc<Transaction<B>>| async move {

@@ -305,7 +305,10 @@ impl<B: Backend> Transaction<B> {
         bytes: Vec<u8>,
         found: &Snapshot,
     ) -> Result<(), StoreError> {
-        let damaged = || self.store.unreadable(operation, Kind::Session);
+        let damaged = || {
+            self.store
+                .unreadable(operation, &self.account, Kind::Session)
+        };
         let mut later;
         let mut found = found;
         loop {
@@ -381,7 +384,7 @@ impl<B: Backend> Transaction<B> {
                     .filter(|(name, bytes)| self.key(*name, bytes) == key);
                 let Some((name, bytes)) = known else {
                     // The others go on.
-                    self.store.unreadable(operation, kind);
+                    self.store.unreadable(operation, &self.account, kind);
                     continue;
                 };
                 self.remember(operation, key, name, bytes.into(), Some(record), &header)?;
@@ -461,7 +464,8 @@ impl<B: Backend> Transaction<B> {
             Some(record) => {
                 let payload = frame::open(&header.seals, &key, &record, &bytes);
                 let value = payload.and_then(|payload| Value::decode(name, payload));
-                let value = value.ok_or_else(|| self.store.unreadable(operation, name.kind()))?;
+                let value = value
+                    .ok_or_else(|| self.store.unreadable(operation, &self.account, name.kind()))?;
                 (Some(record.version), Some(Arc::new(value)))
             }
         };

@@ -1,11 +1,7 @@
-//! A keychain of its own for one test: a private bus and a `gnome-keyring-daemon` with a home that is thrown away, so that nobody's
-//! real keychain is touched. Both end with it.
-//!
-//! Where the bus is stands in the environment, which a program cannot change safely while it runs. So the test program
-//! starts itself again, inside.
+//! A keychain for one test.
 
 use std::{
-    fs,
+    env, fs,
     io::Write,
     path::Path,
     process::{Child, Command, Stdio},
@@ -15,8 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Set for a program that was started inside.
-pub const INSIDE: &str = "SPRAG_VAULT_TEST_INSIDE";
+/// Set for a test that was started inside.
+const INSIDE: &str = "SPRAG_TEST_IN_SESSION";
 
 /// No service is started on demand: neither another keychain, nor somebody to ask for a passphrase.
 const BUS: &str = r#"<busconfig>
@@ -31,6 +27,14 @@ const BUS: &str = r#"<busconfig>
 </busconfig>
 "#;
 
+/// A keychain of its own for one test, on Linux: a private bus and a `gnome-keyring-daemon` with a home that is thrown
+/// away, so that nobody's real keychain is touched. Both end with it.
+///
+/// Where the bus is stands in the environment, which a program cannot change safely while it runs. So a test starts its
+/// own program again, inside: [`run`](Self::run) has it do one of its tests, which finds out by
+/// [`is_inside`](Self::is_inside) that it is to do its part.
+///
+/// Every call panics if the programs cannot be started.
 pub struct Session {
     folder: TempDir,
     bus: Child,
@@ -39,12 +43,13 @@ pub struct Session {
 
 impl Session {
     /// A bus with nothing on it.
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    #[must_use]
+    pub fn without_keychain() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
-        fs::create_dir(at("run")).unwrap();
-        let config = BUS.replace("FOLDER", folder.path().to_str().unwrap());
-        fs::write(at("bus.conf"), config).unwrap();
+        fs::create_dir(at("run")).expect("a folder");
+        let config = BUS.replace("FOLDER", &folder.path().display().to_string());
+        fs::write(at("bus.conf"), config).expect("a file");
         let mut command = Command::new("dbus-daemon");
         command.args(["--nofork", "--nopidfile", "--config-file"]);
         let bus = start(command.arg(at("bus.conf")).stdin(Stdio::null()));
@@ -59,15 +64,34 @@ impl Session {
         session
     }
 
-    /// Starts the keychain, unlocked.
-    pub fn unlocked(mut self) -> Self {
-        self.start_keychain(Some("password"));
-        self
+    /// A keychain that is unlocked, and empty.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut session = Self::without_keychain();
+        session.start_keychain(Some("password"));
+        session
     }
 
-    /// Starts the keychain, and unlocks it with a password; the first one makes it.
+    /// Whether this program was started inside a session.
+    #[must_use]
+    pub fn is_inside() -> bool {
+        env::var_os(INSIDE).is_some()
+    }
+
+    /// Does `test` inside a new session: here, if this program was started in one, or else in another process, as the test
+    /// of this name.
+    pub fn enter(name: &str, test: fn()) {
+        if Self::is_inside() {
+            test();
+        } else {
+            Self::new().run(name);
+        }
+    }
+
+    /// Starts the keychain, and unlocks it with a password (that of [`new`](Self::new) is `password`). The first one makes
+    /// it.
     pub fn start_keychain(&mut self, password: Option<&str>) {
-        let mut command = self.inside("gnome-keyring-daemon");
+        let mut command = self.command("gnome-keyring-daemon");
         command.args([
             "--foreground",
             "--components=secrets",
@@ -78,17 +102,17 @@ impl Session {
             command.arg("--unlock");
         }
         let mut daemon = start(command.stdin(Stdio::piped()));
-        let mut input = daemon.stdin.take().unwrap();
-        input
-            .write_all(password.unwrap_or_default().as_bytes())
-            .unwrap();
-        drop(input);
+        if let Some(mut input) = daemon.stdin.take() {
+            let written = input.write_all(password.unwrap_or_default().as_bytes());
+            written.expect("the keychain reads its password");
+        }
         self.keychain = Some(daemon);
         wait_until("the keychain answers", || {
             self.has_owner("org.freedesktop.secrets")
         });
     }
 
+    /// Kills the keychain. What it kept is there when it is started again.
     pub fn stop_keychain(&mut self) {
         end(self.keychain.take());
         wait_until("the keychain is gone", || {
@@ -96,9 +120,9 @@ impl Session {
         });
     }
 
-    /// Has this program run one of its tests inside.
+    /// Has this program do one of its tests inside, and fails if that fails.
     pub fn run(&self, test: &str) {
-        let output = self.test(test).output().unwrap();
+        let output = self.test(test).output().expect("this program starts");
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         assert!(
@@ -107,15 +131,18 @@ impl Session {
         );
     }
 
-    /// This program, to run one of its tests inside.
+    /// This program, to do one of its tests inside.
+    #[must_use]
     pub fn test(&self, test: &str) -> Command {
-        let mut command = self.inside(std::env::current_exe().unwrap());
+        let mut command = self.command(env::current_exe().expect("this program is known"));
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
         command.env(INSIDE, "yes");
         command
     }
 
-    fn inside(&self, program: impl AsRef<Path>) -> Command {
+    /// A program, to be started inside.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let home = self.folder.path();
         let mut command = Command::new(program.as_ref());
         let bus = format!("unix:path={}/bus", home.display());
@@ -131,12 +158,18 @@ impl Session {
     }
 
     fn has_owner(&self, name: &str) -> bool {
-        let mut command = self.inside("dbus-send");
+        let mut command = self.command("dbus-send");
         command.args(["--print-reply", "--dest=org.freedesktop.DBus", "/"]);
         command.arg("org.freedesktop.DBus.NameHasOwner");
         let output = command.arg(format!("string:{name}")).output();
         let output = output.expect(MISSING);
         String::from_utf8_lossy(&output.stdout).contains("boolean true")
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
