@@ -1,7 +1,10 @@
 //! A store as guides show it: one SELECT for each load and one `INSERT OR REPLACE`, committed by itself, for each store
 //! call. It loses messages when it is killed at the wrong moment, and is here to be compared with.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -25,33 +28,41 @@ const TABLES: &str = "
 /// So many conversations at once over one connection; `synchronous` is SQLite's pragma.
 pub fn ping_pong(conversations: usize, synchronous: &str) -> Runner {
     let folder = TempDir::new().unwrap();
-    let connection = Connection::open(folder.path().join("naive.db")).unwrap();
-    connection
-        .pragma_update(None, "journal_mode", "WAL")
-        .unwrap();
-    connection
-        .pragma_update(None, "synchronous", synchronous)
-        .unwrap();
-    connection.execute_batch(TABLES).unwrap();
-    let database = Arc::new(Database {
-        connection: Mutex::new(connection),
-        _folder: folder,
-    });
-
+    let database = Database::open(folder.path(), synchronous);
     let mut settled = Conversation::settled();
     let snapshots = settled.snapshots(SNAPSHOTS);
     let identities = [&settled.alice.identity, &settled.bob.identity];
     let starts = snapshots.iter().cycle().take(conversations).enumerate();
     let pair = |(number, snapshot)| Pair::new(&database, number, identities, snapshot);
-    at_once(starts.map(pair).collect(), |mut pair, times| async move {
+    let mut runner = at_once(starts.map(pair).collect(), |mut pair, times| async move {
         (0..times).for_each(|_| pair.message());
         pair
+    });
+    Box::new(move |times| {
+        let _keep = &folder;
+        runner(times)
     })
 }
 
-struct Database {
+/// A database with a table for each sort of record.
+pub struct Database {
     connection: Mutex<Connection>,
-    _folder: TempDir,
+}
+
+impl Database {
+    /// A new one in a folder; `synchronous` is SQLite's pragma.
+    pub fn open(folder: &Path, synchronous: &str) -> Arc<Self> {
+        let connection = Connection::open(folder.join("naive.db")).unwrap();
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .unwrap();
+        connection
+            .pragma_update(None, "synchronous", synchronous)
+            .unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        let connection = Mutex::new(connection);
+        Arc::new(Self { connection })
+    }
 }
 
 struct Pair {
@@ -93,14 +104,15 @@ impl Pair {
 }
 
 /// The stores of one account.
-struct Naive {
+pub struct Naive {
     address: ProtocolAddress,
     identity: IdentityKeyPair,
     database: Arc<Database>,
 }
 
 impl Naive {
-    fn new(database: &Arc<Database>, name: String, identity: &IdentityKeyPair) -> Self {
+    /// The stores of the first device of `name`, whose identity is kept elsewhere.
+    pub fn new(database: &Arc<Database>, name: String, identity: &IdentityKeyPair) -> Self {
         Self {
             address: ProtocolAddress::new(name, 1).unwrap(),
             identity: identity.clone(),

@@ -10,6 +10,7 @@
 //! | [`recovery`] | whether what was left keeps every promise that was made |
 //! | [`examination`] | all images of a story, checked |
 //! | [`peer`] | whom the account talks to, at any moment of the story |
+//! | [`freed`] | an allocator that looks for secrets in memory that is given back |
 //! | [`counting`] | a backend that counts its conflicts |
 //! | [`yielding`] | a backend that can be cancelled everywhere |
 //! | [`pace`] | how long and from which seed |
@@ -20,6 +21,7 @@
 pub mod counting;
 pub mod disk;
 pub mod examination;
+pub mod freed;
 pub mod ledger;
 pub mod pace;
 pub mod peer;

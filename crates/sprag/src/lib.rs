@@ -179,7 +179,8 @@
 //! | [`error`] | errors, faults and advice |
 //! | [`protocol`] | the protocol itself, without stores |
 //!
-//! Nothing is sealed at rest yet: protect a store as you would a private key.
+//! Records are sealed under roots that lie in the vault. What this protects against, and what not, says
+//! [`docs/security.md`](https://github.com/sprag-rs/sprag/blob/main/docs/security.md).
 
 mod account;
 pub mod backend;
@@ -216,7 +217,8 @@ pub use crate::{
         Outgoing, Recipient, RetryAssessment, Status,
     },
     durable::{
-        Damage, DurableStore, EpochChange, Examination, Recovery, StoreOptions, Transaction,
+        Damage, DurableStore, EpochChange, Examination, Recovery, SealStatus, StoreOptions,
+        Transaction,
     },
     environment::{Environment, System},
     error::{Advice, Error},

@@ -6,9 +6,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use sprag::{Account, DurableStore, ProtocolAddress, backend::MemoryBackend};
-use sprag_testkit::backend::{Call, Fault, FaultyBackend};
-use sprag_testkit::vault;
+use sprag::{
+    Account, DurableStore, ProtocolAddress,
+    backend::{Backend, BackendError, Batch, Kind, MemoryBackend, OperationId},
+};
+use sprag_testkit::{
+    backend::{Call, Fault, FaultyBackend},
+    vault::{self, FaultyVault, VaultFault},
+};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -54,13 +59,29 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
+/// Alters every session a little.
+async fn damage_sessions(backend: &MemoryBackend) {
+    let records = backend.scan_all(None, 1000).await.unwrap();
+    let mut batch = Batch::new(OperationId::random(&mut rand::rng()));
+    for (key, record) in records {
+        if key.kind() == Kind::Session {
+            let mut bytes = record.bytes.to_vec();
+            bytes[9] ^= 1;
+            batch = batch.put(key, record.version, bytes);
+        }
+    }
+    assert!(!batch.puts.is_empty());
+    let _ = backend.commit(batch).await.unwrap();
+}
+
 #[tokio::test]
 async fn logs_name_nobody_and_hold_no_secret() {
     let listener = Listener::default();
     let _guard = tracing::subscriber::set_default(listener.clone());
 
     let backend = FaultyBackend::new(MemoryBackend::new());
-    let store = DurableStore::open(backend.clone(), vault::shared())
+    let vault = FaultyVault::new();
+    let store = DurableStore::open(backend.clone(), vault.clone())
         .await
         .unwrap();
     let account = async |name| {
@@ -94,6 +115,21 @@ async fn logs_name_nobody_and_hold_no_secret() {
     assert!(alice.send(bob.address(), b"plaintext-x7").await.is_err());
     alice.approve_identity(bob.address(), &key).await.unwrap();
 
+    // The vault fails at a new epoch, then the storage, and then it comes about.
+    vault.inject(1, VaultFault::Before);
+    assert_eq!(store.new_epoch().await.unwrap_err().code(), "vault-locked");
+    backend.inject(Call::Commit, 2, Fault::FailBefore(BackendError::Busy));
+    let failed = store.new_epoch().await.unwrap_err();
+    assert!(!format!("{failed} {failed:?}").contains("x7"));
+    assert!(store.new_epoch().await.unwrap().forgotten);
+    // A record is damaged.
+    damage_sessions(backend.inner()).await;
+    store.limit_cache(0);
+    let failed = alice.send(bob.address(), b"plaintext-x7").await;
+    assert_eq!(failed.unwrap_err().code(), "store-tampered");
+    let found = store.examine().await.unwrap();
+    assert!(!found.damaged.is_empty());
+
     let log = listener.0.lock().unwrap();
     for expected in [
         "send",
@@ -105,6 +141,7 @@ async fn logs_name_nobody_and_hold_no_secret() {
         "no-session",
         "duplicate-message",
         "first",
+        "a record was altered",
     ] {
         assert!(log.contains(expected), "{expected} is missing from: {log}");
     }
