@@ -23,7 +23,7 @@ fn effort() -> Effort {
             samples: 1,
             one_in: 11,
             from: 0,
-            one_image_in: 1,
+            one_image_in: 2,
         }
     }
 }
