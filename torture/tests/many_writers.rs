@@ -1,4 +1,4 @@
-//! Many tasks of many processes send and receive in one session over one file, and one of them changes epochs all the
+//! Many tasks of many processes send and receive in one session over one file, and two of them change epochs all the
 //! while: everything is read exactly once.
 //!
 //! All of them have the same vault, a file under a passphrase.

@@ -132,8 +132,8 @@ async fn truncated_at_every_page() {
     }
 }
 
-/// Bits flipped on every page. Whatever is in a record is noticed; what is not is the free room of a page, or what SQLite keeps
-/// beside the records.
+/// Bits flipped on every page. What is not noticed is in the free room of a page, or in what SQLite keeps beside the
+/// records.
 #[tokio::test]
 async fn altered_at_every_page() {
     let mut patient = Patient::new().await;
@@ -142,7 +142,7 @@ async fn altered_at_every_page() {
     for seed in seeds() {
         let mut rng = generator(seed);
         for page in 0..whole.len() / 4096 {
-            for one in 0..if seconds().is_some() { 16 } else { 4 } {
+            for one in 0..if seconds().is_some() { 16 } else { 2 } {
                 let mut altered = whole.clone();
                 // The head of a page, and anywhere.
                 let place = rng.random_range(0..if one % 2 == 0 { 64 } else { 4096 });
@@ -155,7 +155,7 @@ async fn altered_at_every_page() {
         }
     }
     say(&format!("{found} of {tried} flipped bits were found"));
-    assert!(found > tried / 50);
+    assert!(found > tried / 5);
 }
 
 /// Every bit of what is in a record.

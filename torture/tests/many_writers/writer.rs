@@ -69,7 +69,7 @@ pub(crate) fn carry_out_orders() {
         let mut tasks: Vec<_> = (0..tasks)
             .map(|task| tokio::spawn(Arc::clone(&writer).run(task)))
             .collect();
-        if number == 0 {
+        if number < 2 {
             tasks.push(tokio::spawn(Arc::clone(&writer).change_epochs()));
         }
         for task in tasks {
