@@ -223,8 +223,17 @@ fn no_secret_is_told_to_log_errors_or_debug() {
         talk.secrets.add_vault(&alice.roots());
 
         let text = log.text();
-        for expected in ["send", "receive", "bundle", "sprag_sqlite", "duplicate-message"] {
-            assert!(text.contains(expected), "{expected} is missing from: {text}");
+        for expected in [
+            "send",
+            "receive",
+            "bundle",
+            "sprag_sqlite",
+            "duplicate-message",
+        ] {
+            assert!(
+                text.contains(expected),
+                "{expected} is missing from: {text}"
+            );
         }
         said.push(text);
         // Whoever asks for the error or the address itself is told the peer's name; the log is not.
@@ -235,6 +244,9 @@ fn no_secret_is_told_to_log_errors_or_debug() {
         }
         // The search finds what is told.
         let plaintext = talk.secrets.one(Sort::ChainKey);
-        assert_eq!(talk.secrets.told(&format!("{plaintext:?}")), [Sort::ChainKey]);
+        assert_eq!(
+            talk.secrets.told(&format!("{plaintext:?}")),
+            [Sort::ChainKey]
+        );
     });
 }

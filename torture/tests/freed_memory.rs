@@ -163,7 +163,10 @@ impl Pair {
         for (one, other) in [(&self.alice, &self.bob), (&self.bob, &self.alice)] {
             let store = one.store().begin(one.address());
             let identity = store.identity_key_pair().await.unwrap();
-            secrets.add("identity key", of_number(&identity.serialize(), 2).next().unwrap());
+            secrets.add(
+                "identity key",
+                of_number(&identity.serialize(), 2).next().unwrap(),
+            );
             if let Some(session) = store.load_session(other.address()).await.unwrap() {
                 secrets.add_session(&session.serialize());
             }

@@ -114,7 +114,11 @@ impl Sealed {
             format!("{:?}", store.load_pre_key(id).await.unwrap()),
             format!("{:?}", store.load_signed_pre_key(signed).await.unwrap()),
             format!("{:?}", store.load_kyber_pre_key(kyber).await.unwrap()),
-            format!("{:?} {:?}", self.vault.inner, self.account.store().backend().commits()),
+            format!(
+                "{:?} {:?}",
+                self.vault.inner,
+                self.account.store().backend().commits()
+            ),
             format!("{:?}", sprag_vault::Passphrase::from(PASSPHRASE)),
         ]
     }

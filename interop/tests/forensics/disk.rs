@@ -39,7 +39,9 @@ pub(crate) fn found<'a>(needles: impl Iterator<Item = &'a [u8]>, files: &[Vec<u8
     for file in files {
         for window in file.windows(PIECE) {
             if let Some(window) = window.first_chunk() {
-                index.needles(window).for_each(|needle| found[needle] = true);
+                index
+                    .needles(window)
+                    .for_each(|needle| found[needle] = true);
             }
         }
     }

@@ -123,7 +123,12 @@ impl Secrets {
     }
 
     pub(crate) fn extend(&mut self, others: &Self) {
-        self.0.extend(others.0.iter().map(|(secret, sort)| (secret.clone(), *sort)));
+        self.0.extend(
+            others
+                .0
+                .iter()
+                .map(|(secret, sort)| (secret.clone(), *sort)),
+        );
     }
 
     pub(crate) fn one(&self, sort: Sort) -> &[u8] {

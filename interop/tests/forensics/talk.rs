@@ -114,7 +114,11 @@ impl Talk {
 
     fn text(&mut self) -> Vec<u8> {
         self.said += 1;
-        let text = format!("between us alone, {:04}: {}", self.said, rand::random::<u128>());
+        let text = format!(
+            "between us alone, {:04}: {}",
+            self.said,
+            rand::random::<u128>()
+        );
         self.secrets.add(Sort::Plaintext, text[..].as_bytes());
         text.into_bytes()
     }

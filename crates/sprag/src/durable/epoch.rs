@@ -102,10 +102,13 @@ impl<B: Backend> DurableStore<B> {
     /// # Errors
     /// As for [`new_epoch`](Self::new_epoch). In a store in clear text nothing is ever due.
     pub async fn upkeep(&self) -> Result<Option<EpochChange>, Error> {
-        let header = self.header();
-        let Some(epochs) = &header.epochs else {
+        if self.header().epochs.is_none() {
             return Ok(None);
-        };
+        }
+        // Somebody else may have done it, and whoever only reads would not know.
+        self.refresh_header().await?;
+        let header = self.header();
+        let epochs = header.epochs.as_ref().ok_or(Error::StoreNotSealed)?;
         if is_due(
             epochs.since,
             self.environment().now(),
