@@ -84,12 +84,13 @@ fn is_remnant(finding: &Finding) -> bool {
         "session::state::SessionState>",
         "spqr::state::Active>",
     ];
-    let frames = finding.backtrace.lines();
-    let dropped = frames.skip_while(|line| !line.contains("drop")).take(24);
-    let dropped: Vec<_> = dropped.collect();
-    VALUES
-        .iter()
-        .any(|value| dropped.iter().any(|line| line.contains(value)))
+    let mut dropped = finding
+        .backtrace
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("at "))
+        .skip_while(|line| !line.contains("drop"))
+        .take_while(|line| line.contains("drop"));
+    dropped.any(|line| VALUES.iter().any(|value| line.contains(value)))
 }
 
 /// The frames of a backtrace that are not the runtime's.
