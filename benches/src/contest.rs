@@ -89,6 +89,7 @@ pub fn in_sqlite() -> Vec<Contest> {
         conversations(8, "SQLite, 8 conversations"),
         conversations(64, "SQLite, 64 conversations"),
         conversations(512, "SQLite, 512 conversations"),
+        refill(),
     ]
 }
 
@@ -128,6 +129,24 @@ fn conversations(count: usize, what: &'static str) -> Contest {
         entries,
         turn: Duration::from_millis(200),
         rounds: 11,
+    }
+}
+
+/// 100 EC and 100 signed Kyber pre-keys, kept: by an upkeep whose server has none left, and in memory.
+fn refill() -> Contest {
+    let mut entries = vec![
+        Entry::new("sprag", sqlite::refill),
+        Entry::new("sprag in memory", ours::pre_keys),
+    ];
+    if official::is_installed() {
+        let in_memory = || official::runner("100 + 100 pre-keys");
+        entries.push(Entry::new("npm client in memory", in_memory));
+    }
+    Contest {
+        what: "SQLite, 100 + 100 pre-keys",
+        entries,
+        turn: Duration::from_millis(100),
+        rounds: 21,
     }
 }
 

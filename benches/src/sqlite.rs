@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use rand::Rng;
 use sprag::vault::MemoryVault;
 use sprag::{
@@ -14,6 +15,7 @@ use sprag::{
     SessionCipher, SessionRecord, SessionStore, StoreOptions, Transaction,
     backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey, Version},
     protocol::identity::IdentityKeyPair,
+    upkeep::{KeyCounts, KeyServer, KeyServerError, KeyUpload, Policy},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use tempfile::TempDir;
@@ -84,6 +86,46 @@ pub fn ping_pong_among(conversations: usize, others: usize) -> Runner {
             pair
         },
     )
+}
+
+/// Upkeeps of an account whose server has never any one-time keys left: 200 keys are made in one commit, published, confirmed and
+/// in their turn replaced.
+pub fn refill() -> Runner {
+    let folder = TempDir::new().unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let account = runtime.block_on(async {
+        let store = DurableStore::open(open(&folder).await, MemoryVault::new());
+        let address = ProtocolAddress::new("alice", 1).unwrap();
+        let account = Account::create(store.await.unwrap(), address).await;
+        let mut policy = Policy::default();
+        policy.max_batches = usize::MAX;
+        account.unwrap().with_key_policy(policy)
+    });
+    Box::new(move |times| {
+        let _folder = &folder;
+        let start = Instant::now();
+        for _ in 0..times {
+            runtime.block_on(account.upkeep(&Drained)).unwrap();
+        }
+        start.elapsed()
+    })
+}
+
+struct Drained;
+
+#[async_trait]
+impl KeyServer for Drained {
+    async fn counts(&self) -> Result<KeyCounts, KeyServerError> {
+        Ok(KeyCounts::default())
+    }
+
+    async fn upload(&self, upload: &KeyUpload) -> Result<(), KeyServerError> {
+        assert_eq!(
+            (upload.pre_keys.len(), upload.kyber_pre_keys.len()),
+            (100, 100)
+        );
+        Ok(())
+    }
 }
 
 /// How long opening takes.

@@ -12,6 +12,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::disk::{Disk, Event, Image, fingerprint};
+use crate::ledger::Ledger;
 use crate::pace::generator;
 use crate::recovery;
 use crate::story::Story;
@@ -96,22 +97,29 @@ struct Case {
 
 impl Case {
     fn check(&self, folder: &Path, story: &Story, seed: u64) -> recovery::Verdict {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let ledger = Ledger::of(&story.marks[..self.marks]);
+        for vault in runtime.block_on(ledger.vaults()) {
+            self.put_in_place(folder);
+            let check = recovery::check(folder, &ledger, vault, &story.peers, seed);
+            runtime.block_on(check).map_err(|wrong| {
+                format!(
+                    "power cut after event {} and mark {}: {wrong}",
+                    self.moment, self.marks
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn put_in_place(&self, folder: &Path) {
         for entry in fs::read_dir(folder).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
         for (name, bytes) in &self.image {
             fs::write(folder.join(name), bytes).unwrap();
         }
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.build().unwrap();
-        let marks = &story.marks[..self.marks];
-        let verdict = runtime.block_on(recovery::check(folder, marks, &story.peers, seed));
-        verdict.map_err(|wrong| {
-            format!(
-                "power cut after event {} and mark {}: {wrong}",
-                self.moment, self.marks
-            )
-        })
     }
 }
 

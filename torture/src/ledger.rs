@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sprag::protocol::identity::IdentityKey;
 use sprag::{Envelope, InboxId, OutboxId, PreKeyBundle};
 
+use crate::vault::{Change, RecordedVault};
+
 /// How many peers there are.
 pub const PEERS: usize = 2;
 
@@ -15,6 +17,8 @@ pub enum Mark {
     Created(IdentityKey),
     /// A session with this peer was started.
     Started(usize),
+    /// The first peer got the sender key of the group.
+    Joined,
     /// A bundle was handed out.
     Bundle(Box<PreKeyBundle>),
     /// This text is about to be sent.
@@ -41,6 +45,10 @@ pub enum Mark {
     Closed(bool),
     /// The life of this peer has come so far.
     Peer(usize, usize),
+    /// The vault was asked for a change.
+    Keeping(Change),
+    /// It is done.
+    Kept,
 }
 
 /// What was acknowledged.
@@ -57,6 +65,8 @@ pub struct Ledger {
     pub created: Option<IdentityKey>,
     /// Whether there is a session with each peer.
     pub started: [bool; PEERS],
+    /// Whether the first peer has the sender key of the group.
+    pub joined: bool,
     /// The last bundle that was handed out.
     pub bundle: Option<Box<PreKeyBundle>>,
     /// What became of the texts that were to be sent.
@@ -77,6 +87,9 @@ pub struct Ledger {
     pub letters: Vec<Letter>,
     /// How far each peer's life has come.
     pub moments: [usize; PEERS],
+    /// What the vault has done, and what it was asked for.
+    kept: Vec<Change>,
+    keeping: Option<Change>,
 }
 
 /// What became of a text.
@@ -133,6 +146,7 @@ impl Ledger {
         match mark {
             Mark::Created(identity) => self.created = Some(identity),
             Mark::Started(peer) => self.started[peer] = true,
+            Mark::Joined => self.joined = true,
             Mark::Bundle(bundle) => self.bundle = Some(bundle),
             Mark::Sending(text) => drop(self.texts.insert(text, Text::Open)),
             Mark::NotSent(text) => drop(self.texts.insert(text, Text::NotSent)),
@@ -158,7 +172,19 @@ impl Ledger {
             Mark::Finished(id) => self.answered.push(Gone::Plaintext(id)),
             Mark::Closed(_) => {}
             Mark::Peer(peer, moment) => self.moments[peer] = moment,
+            Mark::Keeping(change) => self.keeping = Some(change),
+            Mark::Kept => self.kept.extend(self.keeping.take()),
         }
+    }
+
+    /// What the vault may be: with all that it has done, and with or without what it was asked for.
+    pub async fn vaults(&self) -> Vec<RecordedVault> {
+        let mut vaults = vec![RecordedVault::after(&self.kept).await];
+        if self.keeping.is_some() {
+            let all = self.kept.iter().chain(&self.keeping);
+            vaults.push(RecordedVault::after(all).await);
+        }
+        vaults
     }
 
     /// What was acknowledged before an operation began is durable with that.

@@ -6,6 +6,8 @@
 //! | [`vfs`] | a file system for SQLite that writes down what happens, and fails on demand |
 //! | [`disk`] | what a power cut may leave of it |
 //! | [`story`] | a run of an account's life that is written down, and goes on through failures |
+//! | [`diary`] | how it is written down |
+//! | [`vault`] | the vault of it, at any moment |
 //! | [`ledger`] | what the application knew at each moment of it |
 //! | [`recovery`] | whether what was left keeps every promise that was made |
 //! | [`examination`] | all images of a story, checked |
@@ -19,6 +21,7 @@
 //! things and nothing is meant to be used, so whatever goes wrong panics.
 
 pub mod counting;
+pub mod diary;
 pub mod disk;
 pub mod examination;
 pub mod freed;
@@ -27,5 +30,6 @@ pub mod pace;
 pub mod peer;
 pub mod recovery;
 pub mod story;
+pub mod vault;
 pub mod vfs;
 pub mod yielding;

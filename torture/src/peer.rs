@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sprag::backend::{Backend, BackendError, Batch, CommitOutcome, MemoryBackend};
-use sprag::{Account, ProtocolAddress, StoreOptions};
+use sprag::{
+    Account, Delivery, Envelope, EnvelopeType, Error, ProtocolAddress, StoreOptions, Uuid,
+};
 use sprag_testkit::backend::PassThrough;
 
 /// A backend in memory that remembers its commits.
@@ -57,6 +59,26 @@ impl Peer {
             .unwrap();
         let address = self.account.address().clone();
         Account::open(store, address).await.unwrap()
+    }
+}
+
+/// The group that the account writes to; the first peer is in it.
+pub fn group() -> Uuid {
+    Uuid::from_bytes([7; 16])
+}
+
+/// Reads an envelope to a device or to the group.
+///
+/// # Errors
+/// What the account reports.
+pub async fn read(
+    to: &Account<impl Backend>,
+    from: &ProtocolAddress,
+    envelope: &Envelope,
+) -> Result<Delivery, Error> {
+    match envelope.message_type {
+        EnvelopeType::SenderKey => to.group_receive(from, &envelope.bytes).await,
+        kind => to.receive(from, kind, &envelope.bytes).await,
     }
 }
 

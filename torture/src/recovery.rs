@@ -12,29 +12,35 @@ use rusqlite::Connection;
 use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
 use sprag::vault::MemoryVault;
-use sprag::{Account, Delivery, DurableStore, Envelope, Error};
+use sprag::{Account, Delivery, DurableStore, Envelope, Error, Recipient};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
-use crate::ledger::{Ledger, Letter, Mark, PEERS, Text};
-use crate::peer::{Peer, address};
+use crate::ledger::{Ledger, Letter, PEERS, Text};
+use crate::peer::{Peer, address, group, read};
 use crate::story::{FILE, NAME, Seeded};
+use crate::vault::RecordedVault;
 
 /// What is wrong, or that nothing is.
 pub type Verdict = Result<(), String>;
 
-/// Recovers from the files in a folder, as an application would that knew what these marks say.
+/// Recovers from the files in a folder, as an application would that knew what the ledger says.
 ///
 /// # Errors
 /// What is wrong.
-pub async fn check(folder: &Path, marks: &[Mark], peers: &[Peer; PEERS], seed: u64) -> Verdict {
-    let ledger = Ledger::of(marks);
+pub async fn check(
+    folder: &Path,
+    ledger: &Ledger,
+    vault: RecordedVault,
+    peers: &[Peer; PEERS],
+    seed: u64,
+) -> Verdict {
     let path = folder.join(FILE);
     let options = SqliteOptions::file(&path)
         .readers(1)
         .create_if_missing(ledger.created.is_none());
     let backend = options.open().await.map_err(told("opening"))?;
     let backend = Arc::new(backend);
-    let verdict = Recovery::check(&path, backend.clone(), &ledger, peers, seed).await;
+    let verdict = Recovery::check(&path, backend.clone(), ledger, vault, peers, seed).await;
     // Whatever it was: nothing may be at work in the folder any more.
     let closed = backend.close().await.map_err(told("closing"));
     verdict.and(closed)
@@ -53,15 +59,13 @@ impl Recovery<'_> {
         path: &Path,
         backend: Arc<SqliteBackend>,
         ledger: &Ledger,
+        vault: RecordedVault,
         peers: &[Peer; PEERS],
         seed: u64,
     ) -> Verdict {
         is_sound(path)?;
-        let store = StoreOptions::new()
-            .environment(Seeded::new(seed))
-            .dangerously_open_in_clear_text(backend)
-            .await;
-        let store = store.map_err(told("opening the store"))?;
+        let store = reopened(&backend, &vault, seed).await?;
+        is_undamaged(&store).await?;
         let account = match (
             Account::open(store.clone(), address(NAME)).await,
             ledger.created,
@@ -90,7 +94,9 @@ impl Recovery<'_> {
             peers: copies,
             read,
         };
-        recovery.keeps_every_promise().await
+        recovery.keeps_every_promise().await?;
+        // No anchor was raised too far.
+        reopened(&backend, &vault, seed).await.map(drop)
     }
 
     async fn keeps_every_promise(&mut self) -> Verdict {
@@ -102,10 +108,14 @@ impl Recovery<'_> {
         )?;
         // All of them, whatever the ones before say.
         let mut wrong = vec![self.outbox().await, self.inbox().await];
+        wrong.push(self.forgets().await);
         for peer in 0..self.peers.len() {
             if self.ledger.started[peer] {
                 wrong.push(self.goes_on(peer).await);
             }
+        }
+        if self.ledger.joined {
+            wrong.push(self.group_goes_on().await);
         }
         wrong.push(self.bundle().await);
         let wrong: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
@@ -135,10 +145,12 @@ impl Recovery<'_> {
         }
         for envelope in &waiting {
             if !self.ledger.released.contains_key(&envelope.id) {
-                let peer = self.peers.iter();
-                let mut peer = peer.enumerate();
-                let peer = peer.find(|(_, peer)| envelope.recipient == peer.address().into());
-                let (peer, _) = peer.ok_or("an envelope to a stranger")?;
+                let device = |peer: &Account<_>| envelope.recipient == peer.address().into();
+                let peer = match envelope.recipient {
+                    Recipient::Group(_) => Some(0),
+                    _ => self.peers.iter().position(device),
+                };
+                let peer = peer.ok_or("an envelope to a stranger")?;
                 self.peer_reads(peer, envelope).await?;
             }
         }
@@ -147,7 +159,7 @@ impl Recovery<'_> {
 
     /// The peer reads a message that it has not read: one that was to be sent, and that it does not know.
     async fn peer_reads(&mut self, peer: usize, envelope: &Envelope) -> Verdict {
-        let delivery = receive(&self.peers[peer], &address(NAME), envelope).await;
+        let delivery = read(&self.peers[peer], &address(NAME), envelope).await;
         let delivery = delivery.map_err(told("reading an envelope"))?;
         let text = text_of(&delivery);
         match self.ledger.texts.get(&text) {
@@ -196,6 +208,17 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    /// A change of epochs that was under way is finished, and nothing is damaged by it.
+    async fn forgets(&self) -> Verdict {
+        let store = self.account.store();
+        let finished = store.upkeep().await.map_err(told("upkeep"))?;
+        let forgotten = finished.is_none_or(|change| change.forgotten && change.damaged == 0);
+        ensure(forgotten, || format!("upkeep did {finished:?}"))?;
+        let again = store.upkeep().await.map_err(told("upkeep again"))?;
+        ensure(again.is_none(), || "there is always something due".into())?;
+        is_undamaged(store).await
+    }
+
     /// The conversation goes on: what the transport delivers again is delivered once, and new messages are read.
     async fn goes_on(&self, peer: usize) -> Verdict {
         let letters = self.ledger.letters.iter();
@@ -207,23 +230,32 @@ impl Recovery<'_> {
         let account = &self.peers[peer];
         let envelope = self.account.send(account.address(), b"on and on").await;
         let envelope = envelope.map_err(told("sending"))?;
-        let delivery = receive(account, &address(NAME), &envelope).await;
+        let delivery = read(account, &address(NAME), &envelope).await;
         let delivery = delivery.map_err(told("the peer reading the next message"))?;
         ensure(text_of(&delivery) == "on and on", || {
             "another text".to_owned()
         })?;
         let envelope = account.send(&address(NAME), b"and back").await;
         let envelope = envelope.map_err(told("the peer sending"))?;
-        let delivery = receive(&self.account, account.address(), &envelope).await;
+        let delivery = read(&self.account, account.address(), &envelope).await;
         let delivery = delivery.map_err(told("reading the next message"))?;
         ensure(text_of(&delivery) == "and back", || {
             "another text".to_owned()
         })
     }
 
+    /// The next message to the group can be read, too.
+    async fn group_goes_on(&self) -> Verdict {
+        let envelope = self.account.group_send(group(), b"to all").await;
+        let envelope = envelope.map_err(told("sending to the group"))?;
+        let delivery = read(&self.peers[0], &address(NAME), &envelope).await;
+        let delivery = delivery.map_err(told("the peer reading the group's next message"))?;
+        ensure(text_of(&delivery) == "to all", || "another text".to_owned())
+    }
+
     async fn redelivery(&self, letter: &Letter) -> Verdict {
         let from = self.peers[letter.peer].address();
-        match receive(&self.account, from, &letter.envelope).await {
+        match read(&self.account, from, &letter.envelope).await {
             Ok(delivery) => {
                 ensure(!letter.finished, || {
                     format!("{} is read twice", letter.text)
@@ -251,10 +283,28 @@ impl Recovery<'_> {
         started.map_err(told("using the bundle"))?;
         let envelope = stranger.send(&address(NAME), b"hello").await;
         let envelope = envelope.map_err(told("the stranger sending"))?;
-        let delivery = receive(&self.account, stranger.address(), &envelope).await;
+        let delivery = read(&self.account, stranger.address(), &envelope).await;
         let delivery = delivery.map_err(told("reading the stranger's message"))?;
         ensure(text_of(&delivery) == "hello", || "another text".to_owned())
     }
+}
+
+/// The store, which is not taken for an earlier copy.
+async fn reopened(
+    backend: &Arc<SqliteBackend>,
+    vault: &RecordedVault,
+    seed: u64,
+) -> Result<DurableStore<Arc<SqliteBackend>>, String> {
+    let store = StoreOptions::new()
+        .environment(Seeded::new(seed))
+        .open(Arc::clone(backend), vault.clone());
+    store.await.map_err(told("opening the store"))
+}
+
+/// Every record opens under a root that the vault has.
+async fn is_undamaged<B: Backend>(store: &DurableStore<B>) -> Verdict {
+    let found = store.examine().await.map_err(told("examining the store"))?;
+    ensure(found.damaged.is_empty(), || format!("{found:?}"))
 }
 
 /// SQLite finds nothing wrong.
@@ -268,15 +318,6 @@ fn is_sound(path: &Path) -> Verdict {
         Ok(answer) => Err(format!("integrity check: {answer}")),
         Err(error) => Err(format!("integrity check: {error}")),
     }
-}
-
-async fn receive<B: Backend>(
-    to: &Account<B>,
-    from: &sprag::ProtocolAddress,
-    envelope: &Envelope,
-) -> Result<Delivery, Error> {
-    to.receive(from, envelope.message_type, &envelope.bytes)
-        .await
 }
 
 fn text_of(delivery: &Delivery) -> String {

@@ -4,19 +4,21 @@
 //! outbox, sends what it finds there, and does again what it does not find done.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 use sprag::backend::Backend;
-use sprag::{Account, Environment, Error, OutboxId, StoreOptions, Timestamp};
+use sprag::{Account, Environment, Error, OutboxId, Recipient, StoreOptions, Timestamp};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
+use crate::diary::Diary;
 use crate::disk::Event;
 use crate::ledger::{Mark, PEERS};
 use crate::pace::generator;
-use crate::peer::{Peer, address};
+use crate::peer::{self, Peer, address, group};
+use crate::vault::RecordedVault;
 use crate::vfs::{Failure, Folder, Operation};
 
 /// Whose life it is.
@@ -24,6 +26,9 @@ pub const NAME: &str = "alice";
 
 /// The file of the store in its folder.
 pub const FILE: &str = "sprag.db";
+
+/// Stands in the place of a peer for the group.
+const GROUP: usize = PEERS;
 
 /// What happened.
 pub struct Story {
@@ -62,16 +67,17 @@ impl Plot {
         if let Some(failure) = self.failure {
             folder.fail(failure);
         }
+        let diary = Arc::new(Diary::new(folder));
         let mut teller = Teller {
             path,
             rng: generator(self.seed),
-            marks: Mutex::default(),
+            vault: RecordedVault::of_story(Arc::clone(&diary)),
+            diary,
             peers: [Peer::new("bob").await, Peer::new("carol").await],
             account: None,
             texts: 0,
             letters: Mutex::default(),
             failures: 0,
-            folder,
         };
         teller.begin().await;
         for _ in 0..self.steps {
@@ -82,10 +88,10 @@ impl Plot {
 }
 
 struct Teller {
-    folder: Folder,
+    diary: Arc<Diary>,
     path: PathBuf,
+    vault: RecordedVault,
     rng: StdRng,
-    marks: Mutex<Vec<Mark>>,
     peers: [Peer; PEERS],
     account: Option<Account<SqliteBackend>>,
     texts: usize,
@@ -102,13 +108,17 @@ impl Teller {
             self.write_to(peer).await;
             self.write_from(peer).await;
         }
+        self.distribute().await;
+        self.write_to(GROUP).await;
+        self.new_epoch().await;
         self.write_to(0).await;
     }
 
     async fn step(&mut self) {
         let peer = self.rng.random_range(0..PEERS);
-        match self.rng.random_range(0..20) {
-            0..5 => self.write_to(peer).await,
+        match self.rng.random_range(0..24) {
+            0..4 => self.write_to(peer).await,
+            4 => self.write_to(GROUP).await,
             5..10 => self.write_from(peer).await,
             10..13 => self.both_at_once(peer).await,
             13 => self.restart(peer).await,
@@ -116,6 +126,9 @@ impl Teller {
             15 | 16 => self.empty_the_log().await,
             17 => self.move_the_log(),
             18 => self.reopen().await,
+            19 => self.new_epoch().await,
+            20 | 21 => self.new_epoch_meanwhile(peer).await,
+            22 => self.upkeep().await,
             _ => {
                 // Without closing.
                 self.account = None;
@@ -126,18 +139,17 @@ impl Teller {
     }
 
     async fn end(mut self) -> Story {
-        self.folder.heal();
+        self.diary.folder.heal();
         self.reopen().await;
         let account = self.account.take().unwrap();
         account.store().close().await.unwrap();
         let counts = [Operation::Write, Operation::Sync];
+        let counts = counts.map(|operation| (operation, self.diary.folder.count(operation)));
+        let (events, marks) = self.diary.take();
         Story {
-            counts: counts.map(|operation| (operation, self.folder.count(operation))),
-            events: self.folder.take_events(),
-            marks: self
-                .marks
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner),
+            counts,
+            events,
+            marks,
             peers: self.peers,
             failures: self.failures,
         }
@@ -151,7 +163,7 @@ impl Teller {
             self.tolerate(closed).await;
         }
         loop {
-            match open(&self.path, self.rng.random()).await {
+            match open(&self.path, self.vault.clone(), self.rng.random()).await {
                 Ok(account) => {
                     let identity = account.identity_key().await;
                     if let Some(identity) = self.tolerate(identity).await {
@@ -182,8 +194,14 @@ impl Teller {
     }
 
     async fn send(&self, peer: usize, text: &str) -> Result<OutboxId, Error> {
-        let to = self.peers[peer].account.address();
-        let envelope = self.account().send(to, text.as_bytes()).await?;
+        let envelope = match self.peers.get(peer) {
+            None => self.account().group_send(group(), text.as_bytes()).await?,
+            Some(peer) => {
+                let to = peer.account.address();
+                self.account().send(to, text.as_bytes()).await?
+            }
+        };
+        let peer = self.reader_of(&envelope);
         self.mark(Mark::Released(peer, envelope.clone()));
         self.read(peer, &envelope).await;
         Ok(envelope.id)
@@ -192,12 +210,21 @@ impl Teller {
     /// The peer reads an envelope.
     async fn read(&self, peer: usize, envelope: &sprag::Envelope) {
         let (account, from) = (&self.peers[peer].account, address(NAME));
-        let read = account.receive(&from, envelope.message_type, &envelope.bytes);
+        let read = peer::read(account, &from, envelope);
         let delivery = read.await.expect("every envelope can be read");
         account.done(delivery.id).await.unwrap();
         let text = String::from_utf8(delivery.plaintext.to_vec()).unwrap();
         self.mark(Mark::Read(envelope.id, text));
         self.mark(Mark::Peer(peer, self.peers[peer].moment()));
+    }
+
+    fn reader_of(&self, envelope: &sprag::Envelope) -> usize {
+        let mut peers = self.peers.iter();
+        let device = |peer: &Peer| envelope.recipient == peer.account.address().into();
+        match envelope.recipient {
+            Recipient::Group(_) => 0,
+            _ => peers.position(device).expect("nobody else"),
+        }
     }
 
     /// After a failure, sends what waits in the outbox, and answers whether the text was among it.
@@ -210,10 +237,7 @@ impl Teller {
             }
         };
         for envelope in waiting {
-            let peers = 0..PEERS;
-            let to =
-                |peer: &usize| envelope.recipient == self.peers[*peer].account.address().into();
-            let peer = peers.into_iter().find(to).expect("nobody else");
+            let peer = self.reader_of(&envelope);
             if !self.was_read(envelope.id) {
                 self.mark(Mark::Released(peer, envelope.clone()));
                 self.read(peer, &envelope).await;
@@ -311,17 +335,18 @@ impl Teller {
             Err(_) if sent.is_none() => None,
             received => self.tolerate(received).await,
         };
-        if sent.is_none() && !self.look_for(&text).await {
-            loop {
-                let sent = self.send(peer, &text).await;
-                if self.tolerate(sent).await.is_some() || self.look_for(&text).await {
-                    break;
-                }
-            }
-        }
+        self.make_sure(peer, &text, sent.is_some()).await;
         while received.is_none() {
             let again = self.receive(letter, other, &envelope).await;
             received = self.tolerate(again).await;
+        }
+    }
+
+    /// After a failure, looks whether a text was sent, and sends it until it was.
+    async fn make_sure(&mut self, peer: usize, text: &str, mut sent: bool) {
+        while !sent && !self.look_for(text).await {
+            let again = self.send(peer, text).await;
+            sent = self.tolerate(again).await.is_some();
         }
     }
 
@@ -338,11 +363,48 @@ impl Teller {
         }
     }
 
+    /// The first peer gets the sender key of the group.
+    async fn distribute(&mut self) {
+        loop {
+            let key = self.account().group_distribute(group()).await;
+            if let Some(key) = self.tolerate(key).await {
+                let peer = &self.peers[0];
+                peer.account.group_join(&address(NAME), &key).await.unwrap();
+                self.mark(Mark::Peer(0, peer.moment()));
+                return self.mark(Mark::Joined);
+            }
+        }
+    }
+
     async fn bundle(&mut self) {
         let bundle = self.account().bundle().await;
         if let Some(bundle) = self.tolerate(bundle).await {
             self.mark(Mark::Bundle(Box::new(bundle)));
         }
+    }
+
+    async fn new_epoch(&mut self) {
+        let changed = self.account().store().new_epoch().await;
+        self.tolerate(changed).await;
+    }
+
+    /// A message to a peer while the store is sealed anew.
+    async fn new_epoch_meanwhile(&mut self, peer: usize) {
+        let text = self.text();
+        self.mark(Mark::Sending(text.clone()));
+        let (sent, changed) =
+            tokio::join!(self.send(peer, &text), self.account().store().new_epoch());
+        let sent = self.tolerate(sent).await;
+        // An error that both got has been dealt with.
+        if sent.is_some() {
+            self.tolerate(changed).await;
+        }
+        self.make_sure(peer, &text, sent.is_some()).await;
+    }
+
+    async fn upkeep(&mut self) {
+        let done = self.account().store().upkeep().await;
+        self.tolerate(done).await;
     }
 
     async fn empty_the_log(&mut self) {
@@ -354,7 +416,7 @@ impl Teller {
     fn move_the_log(&self) {
         let other = rusqlite::Connection::open(&self.path).unwrap();
         let moved = other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        assert!(moved.is_ok() || self.folder.heal() > 0);
+        assert!(moved.is_ok() || self.diary.folder.heal() > 0);
     }
 
     /// Takes an error for what it is if the disk gave reason, and opens the store anew if that is called for.
@@ -378,7 +440,7 @@ impl Teller {
             let code = refused.err().map(|error| error.code());
             assert_eq!(code, Some("store-poisoned"), "after {error}");
         }
-        self.folder.heal();
+        self.diary.folder.heal();
         if let Some(account) = self.account.take() {
             // Whatever it says, it is over.
             let closed = account.store().close().await;
@@ -394,20 +456,18 @@ impl Teller {
     }
 
     fn mark(&self, mark: Mark) {
-        let mut marks = self.marks.lock().unwrap();
-        marks.push(mark);
-        self.folder.mark(marks.len());
+        self.diary.mark(mark);
     }
 
     fn was_read(&self, id: OutboxId) -> bool {
-        let marks = self.marks.lock().unwrap();
-        marks
+        self.diary
+            .marks()
             .iter()
             .any(|mark| matches!(mark, Mark::Read(read, _) if *read == id))
     }
 
     fn last_read(&self) -> Option<String> {
-        let marks = self.marks.lock().unwrap();
+        let marks = self.diary.marks();
         marks.iter().rev().find_map(|mark| match mark {
             Mark::Read(_, text) => Some(text.clone()),
             _ => None,
@@ -423,11 +483,15 @@ impl Teller {
 ///
 /// # Errors
 /// What the store reports.
-pub async fn open(path: &Path, seed: u64) -> Result<Account<SqliteBackend>, Error> {
+pub async fn open(
+    path: &Path,
+    vault: RecordedVault,
+    seed: u64,
+) -> Result<Account<SqliteBackend>, Error> {
     let backend = SqliteOptions::file(path).readers(1).open().await?;
     let store = StoreOptions::new()
         .environment(Seeded::new(seed))
-        .dangerously_open_in_clear_text(backend)
+        .open(backend, vault)
         .await?;
     Account::open_or_create(store, address(NAME)).await
 }

@@ -1,4 +1,4 @@
-//! A backend whose every call waits once before and once after its effect, so that a future can be cancelled
+//! A backend, or a vault, whose every call waits once before and once after its effect, so that a future can be cancelled
 //! at each of its awaits.
 
 use std::future::poll_fn;
@@ -9,6 +9,7 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
     Record, RecordKey,
 };
+use sprag::vault::{Secret, Vault, VaultError};
 
 /// Passes everything on, with two waits.
 pub struct Yielding<B>(pub B);
@@ -78,5 +79,32 @@ impl<B: Backend> Backend for Yielding<B> {
 
     async fn close(&self) -> Result<(), BackendError> {
         wait_around(self.0.close()).await
+    }
+}
+
+#[async_trait]
+impl<V: Vault> Vault for Yielding<V> {
+    fn kind(&self) -> &str {
+        self.0.kind()
+    }
+
+    async fn create(&self, name: &str, secret: &Secret) -> Result<(), VaultError> {
+        wait_around(self.0.create(name, secret)).await
+    }
+
+    async fn load(&self, name: &str) -> Result<Option<Secret>, VaultError> {
+        wait_around(self.0.load(name)).await
+    }
+
+    async fn destroy(&self, name: &str) -> Result<(), VaultError> {
+        wait_around(self.0.destroy(name)).await
+    }
+
+    async fn anchor(&self, name: &str) -> Result<u64, VaultError> {
+        wait_around(self.0.anchor(name)).await
+    }
+
+    async fn raise_anchor(&self, name: &str, value: u64) -> Result<(), VaultError> {
+        wait_around(self.0.raise_anchor(name, value)).await
     }
 }

@@ -1,5 +1,5 @@
-//! Many operations in random order, in which calls of the storage fail, end unknown, conflict or hang, and futures
-//! are dropped at any await. Checked against what a transport and three honest applications know: at the end every
+//! Many operations in random order, changes of epochs and openings among them, in which calls of the storage fail, end
+//! unknown, conflict or hang, those of the vault fail, and futures are dropped at any await. Checked against what a transport and three honest applications know: at the end every
 //! text is delivered exactly once, and no message key was used twice.
 //!
 //! What each single break leaves behind is looked at by the contracts of `sprag-testkit`
@@ -13,12 +13,12 @@ use std::task::{Context, Poll, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
-use sprag::vault::MemoryVault;
 use sprag::{
     Account, CiphertextMessage, CiphertextMessageType, Envelope, Error, OutboxId, Recipient,
     StoreOptions,
 };
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
+use sprag_testkit::vault::{FaultyVault, VaultFault};
 use sprag_torture::pace::{generator, say, seeds};
 use sprag_torture::peer::address;
 use sprag_torture::story::Seeded;
@@ -38,10 +38,12 @@ fn every_text_is_delivered_once_and_no_key_used_twice() {
         let world = run(World::run(seed));
         let (broken, cancelled) = (world.broken, world.cancelled);
         say(&format!(
-            "seed {seed}: {} texts, {broken} errors, {cancelled} futures dropped",
-            world.texts.len()
+            "seed {seed}: {} texts, {} epochs, {broken} errors, {cancelled} futures dropped",
+            world.texts.len(),
+            world.epochs
         ));
-        assert!(broken > 20 && cancelled > 20, "nothing was tried");
+        let tried = broken > 20 && cancelled > 20 && world.epochs > 2;
+        assert!(tried, "nothing was tried");
     }
 }
 
@@ -59,6 +61,7 @@ fn futures_may_be_dropped_at_every_await() {
 struct Person {
     account: Account<Storage>,
     storage: Storage,
+    vault: FaultyVault,
 }
 
 struct World {
@@ -73,6 +76,8 @@ struct World {
     seen: HashSet<OutboxId>,
     broken: usize,
     cancelled: usize,
+    /// How many changes of epochs were finished.
+    epochs: usize,
     /// Drop every future after so many polls, instead of what happens by chance.
     polls: Option<usize>,
 }
@@ -88,15 +93,13 @@ impl World {
         let mut people = Vec::new();
         for (number, name) in NAMES.into_iter().enumerate() {
             let storage = FaultyBackend::new(Yielding(MemoryBackend::new()));
-            let environment = Seeded::new(seed ^ (number as u64) << 32);
-            let store = StoreOptions::new()
-                .environment(environment)
-                .open(storage.clone(), MemoryVault::new())
-                .await;
-            let account = Account::create(store.unwrap(), address(name)).await;
+            let vault = FaultyVault::new();
+            let seed = seed ^ (number as u64) << 32;
+            let opened = open(&storage, &vault, name, seed).await;
             people.push(Person {
-                account: account.unwrap(),
+                account: opened.unwrap(),
                 storage,
+                vault,
             });
         }
         for from in 0..NAMES.len() {
@@ -116,6 +119,7 @@ impl World {
             seen: HashSet::new(),
             broken: 0,
             cancelled: 0,
+            epochs: 0,
             polls: None,
         }
     }
@@ -140,6 +144,8 @@ impl World {
             world.send(1, 0).await;
             world.deliver(0).await;
             world.sent(0).await;
+            world.new_epoch(0).await;
+            world.reopen(0).await;
         }
         world.polls = None;
         world.settle().await;
@@ -149,7 +155,7 @@ impl World {
     async fn step(&mut self) {
         let from = self.rng.random_range(0..NAMES.len());
         let to = (from + self.rng.random_range(1..NAMES.len())) % NAMES.len();
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..24) {
             0..8 => self.send(from, to).await,
             8..16 if !self.transport.is_empty() => {
                 // Late, but not by more turns of the session than the five chains that a recipient keeps.
@@ -161,6 +167,8 @@ impl World {
             }
             16..18 => self.sent(from).await,
             18 => self.restart(from, to).await,
+            19..21 => self.new_epoch(from).await,
+            21..23 => self.reopen(from).await,
             _ => {}
         }
     }
@@ -174,7 +182,7 @@ impl World {
             let peer = address(NAMES[to]);
             let operation = self.people[from].account.send(&peer, text.as_bytes());
             let sent = attempt(operation, if again { usize::MAX } else { polls });
-            self.people[from].storage.heal();
+            self.people[from].heal();
             match sent {
                 Some(Ok(envelope)) => return self.release(from, envelope),
                 other => self.count(other),
@@ -225,7 +233,7 @@ impl World {
         let sender = address(NAMES[from]);
         let operation = account.receive(&sender, envelope.message_type, &envelope.bytes);
         let received = attempt(operation, polls);
-        self.people[to].storage.heal();
+        self.people[to].heal();
         let delivery = match received {
             Some(Ok(delivery)) => delivery,
             Some(Err(error)) if error.code() == "duplicate-message" => {
@@ -247,7 +255,7 @@ impl World {
         self.plan(to);
         let polls = self.patience();
         let done = attempt(self.people[to].account.done(delivery.id), polls);
-        self.people[to].storage.heal();
+        self.people[to].heal();
         match done {
             Some(Ok(_)) => drop(self.transport.remove(which)),
             other => self.count(other),
@@ -261,7 +269,7 @@ impl World {
             self.plan(who);
             let polls = self.patience();
             let sent = attempt(self.people[who].account.sent(envelope.id), polls);
-            self.people[who].storage.heal();
+            self.people[who].heal();
             if !matches!(sent, Some(Ok(_))) {
                 self.count(sent);
             }
@@ -272,7 +280,7 @@ impl World {
         self.plan(to);
         let polls = self.patience();
         let bundle = attempt(self.people[to].account.bundle(), polls);
-        self.people[to].storage.heal();
+        self.people[to].heal();
         let bundle = match bundle {
             Some(Ok(bundle)) => bundle,
             other => return self.count(other),
@@ -284,9 +292,65 @@ impl World {
             self.people[from].account.start_session(&peer, &bundle),
             polls,
         );
-        self.people[from].storage.heal();
+        self.people[from].heal();
         if !matches!(started, Some(Ok(()))) {
             self.count(started);
+        }
+    }
+
+    /// Somebody seals the store anew, or finishes that.
+    async fn new_epoch(&mut self, who: usize) {
+        self.plan(who);
+        if self.polls.is_none() && self.rng.random_ratio(1, 4) {
+            // Nobody can tell whether the header names the new root.
+            let storage = &self.people[who].storage;
+            let error = BackendError::Io {
+                detail: "injected".to_owned(),
+            };
+            storage.inject(Call::Commit, 1, Fault::UnknownApplied);
+            storage.inject(Call::Committed, 1, Fault::FailBefore(error));
+        }
+        let polls = self.patience();
+        let begin = self.rng.random_ratio(2, 3);
+        let store = self.people[who].account.store();
+        let change = async {
+            match begin {
+                true => store.new_epoch().await.map(Some),
+                false => store.upkeep().await,
+            }
+        };
+        let changed = attempt(change, polls);
+        self.people[who].heal();
+        match changed {
+            Some(Ok(change)) => {
+                assert!(change.is_none_or(|change| change.forgotten && change.damaged == 0));
+                self.epochs += usize::from(change.is_some());
+            }
+            other => self.count(other),
+        }
+    }
+
+    /// Somebody opens the store anew, again until it is open.
+    async fn reopen(&mut self, who: usize) {
+        loop {
+            self.plan(who);
+            let polls = self.patience();
+            let person = &self.people[who];
+            let opening = open(
+                &person.storage,
+                &person.vault,
+                NAMES[who],
+                self.rng.random(),
+            );
+            let opened = attempt(opening, polls);
+            self.people[who].heal();
+            match opened {
+                Some(Ok(account)) => return self.people[who].account = account,
+                other => self.count(other),
+            }
+            if self.polls.is_some() {
+                return;
+            }
         }
     }
 
@@ -303,6 +367,9 @@ impl World {
             self.sent(who).await;
             let status = self.people[who].account.status().await.unwrap();
             assert_eq!((status.outbox, status.inbox), (0, 0));
+            self.new_epoch(who).await;
+            let store = self.people[who].account.store();
+            assert_eq!(store.examine().await.unwrap().damaged, []);
         }
     }
 
@@ -311,12 +378,19 @@ impl World {
         if self.polls.is_some() || self.rng.random_ratio(1, 3) {
             return;
         }
-        let storage = &self.people[who].storage;
+        let Person { storage, vault, .. } = &self.people[who];
+        if self.rng.random_ratio(1, 4) {
+            let fault = match self.rng.random() {
+                true => VaultFault::Before,
+                false => VaultFault::After,
+            };
+            vault.inject(self.rng.random_range(1..4), fault);
+        }
         for _ in 0..self.rng.random_range(0..3) {
             let error = BackendError::Io {
                 detail: "injected".to_owned(),
             };
-            let nth = self.rng.random_range(1..4);
+            let nth = self.rng.random_range(1..6);
             let change = match self.rng.random_ratio(1, 3) {
                 true => Call::DeleteSoon,
                 false => Call::Commit,
@@ -348,13 +422,35 @@ impl World {
             None => self.cancelled += 1,
             Some(Err(error)) => {
                 let code = error.code();
-                let expected = ["store-io", "outcome-unknown"].contains(&code);
+                let expected = ["store-io", "outcome-unknown", "vault-locked"].contains(&code);
                 assert!(expected, "seed {}: {error}", self.seed);
                 self.broken += 1;
             }
             Some(Ok(_)) => {}
         }
     }
+}
+
+impl Person {
+    /// Nothing fails any more.
+    fn heal(&self) {
+        self.storage.heal();
+        self.vault.heal();
+    }
+}
+
+/// The account of a store, made if there is none.
+async fn open(
+    storage: &Storage,
+    vault: &FaultyVault,
+    name: &str,
+    seed: u64,
+) -> Result<Account<Storage>, Error> {
+    let store = StoreOptions::new()
+        .environment(Seeded::new(seed))
+        .open(storage.clone(), Yielding(vault.clone()))
+        .await?;
+    Account::open_or_create(store, address(name)).await
 }
 
 fn key_of(message: &sprag::protocol::message::SignalMessage) -> (Vec<u8>, u32) {

@@ -1,4 +1,7 @@
-//! Many tasks of many processes send and receive in one session over one file: everything is read exactly once.
+//! Many tasks of many processes send and receive in one session over one file, and two of them change epochs all the
+//! while: everything is read exactly once.
+//!
+//! All of them have the same vault, a file under a passphrase.
 //!
 //! The peer is in the test itself. It reads what the processes send, and answers through their standard inputs. The test
 //! program starts itself again as the other processes: a test that finds its orders in the environment carries them out
@@ -16,13 +19,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
 use sprag::vault::MemoryVault;
 use sprag::{Account, DurableStore};
 use sprag_sqlite::SqliteOptions;
 use sprag_torture::pace::{say, seconds};
 use sprag_torture::peer::address;
+use sprag_vault::{Cost, PassphraseVault};
 use writer::Manner;
 
 /// The peer writes some letters whenever it has read so many envelopes and the letters before were read. The session may
@@ -59,6 +62,12 @@ fn talk(manner: Manner) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();
     runtime.block_on(async {
+        // The cheapest there is.
+        let cost = Cost::new(8, 1, 1).unwrap();
+        let vault = writer::vault_of(&path);
+        PassphraseVault::create_with_cost(vault, writer::PASSPHRASE, cost)
+            .await
+            .unwrap();
         let bob = meet(&path).await;
         let talk = Talk::begin(bob, &path, processes, tasks, manner);
         let bob = talk.go_on(duration).await;
@@ -85,16 +94,17 @@ async fn after(path: &Path, bob: &Account<MemoryBackend>) {
     let alice = alice(path).await;
     let status = alice.status().await.unwrap();
     assert_eq!((status.outbox, status.inbox), (0, 0));
+    let damaged = alice.store().examine().await.unwrap().damaged;
+    assert_eq!(damaged, []);
+    assert!(alice.store().new_epoch().await.unwrap().forgotten);
     both_ways(&alice, bob).await;
     alice.store().close().await.unwrap();
 }
 
 async fn alice(path: &Path) -> Account<impl Backend> {
     let backend = SqliteOptions::file(path).open().await.unwrap();
-    let store = StoreOptions::new()
-        .dangerously_open_in_clear_text(backend)
-        .await
-        .unwrap();
+    let vault = writer::open_vault(path).await;
+    let store = DurableStore::open(backend, vault).await.unwrap();
     Account::open_or_create(store, address("alice"))
         .await
         .unwrap()
@@ -134,6 +144,7 @@ struct Talk {
     commits: u64,
     conflicts: u64,
     retries: u64,
+    epochs: u64,
     latencies: Vec<u64>,
 }
 
@@ -171,6 +182,7 @@ impl Talk {
             commits: 0,
             conflicts: 0,
             retries: 0,
+            epochs: 0,
             latencies: Vec::new(),
         }
     }
@@ -196,6 +208,7 @@ impl Talk {
         let lost = self.letters.iter().filter(|(_, id)| id.is_none());
         assert_eq!(lost.count(), 0, "letters that nobody read");
         assert!(self.read.len() > 20 && self.letters.len() > 5);
+        assert!(self.epochs > 1);
         self.bob
     }
 
@@ -226,6 +239,7 @@ impl Talk {
                 self.conflicts += conflicts.parse::<u64>().unwrap();
                 self.retries += words.next().unwrap().parse::<u64>().unwrap();
             }
+            (Some("epochs"), Some(epochs), None) => self.epochs += epochs.parse::<u64>().unwrap(),
             (Some("latency"), Some(micros), None) => self.latencies.push(micros.parse().unwrap()),
             // What the harness says.
             _ => {}
@@ -271,12 +285,13 @@ impl Talk {
         };
         say(&format!(
             "{} sent, {} letters, {:.0} operations/s, {:.2} conflicts per commit, {} retries by the \
-             application, latency p50 {:.1} ms, p99 {:.1} ms",
+             application, {} epochs, latency p50 {:.1} ms, p99 {:.1} ms",
             self.read.len(),
             self.letters.len(),
             self.latencies.len() as f64 / elapsed.as_secs_f64(),
             self.conflicts as f64 / self.commits.max(1) as f64,
             self.retries,
+            self.epochs,
             at(0.5),
             at(0.99),
         ));

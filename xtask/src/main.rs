@@ -121,7 +121,7 @@ fn install_keychain() -> Outcome {
     }
     let install = || {
         apt(&["update"])?;
-        let packages = ["dbus", "dbus-bin", "dbus-daemon", "gnome-keyring"];
+        let packages = ["dbus", "gnome-keyring"];
         apt(&[
             &["install", "--yes", "--no-install-recommends"][..],
             &packages,

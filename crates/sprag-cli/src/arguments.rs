@@ -97,7 +97,8 @@ pub(crate) enum Command {
     Passphrase(Passphrase),
     /// Show the account and what the store holds for it.
     Status(Format),
-    /// Make, publish, replace and delete pre-keys as far as it is time to.
+    /// Make, publish, replace and delete pre-keys as far as it is time to; once a week, seal the store anew, so that nobody
+    /// can read what was deleted before.
     ///
     /// The key file takes the place of a server: it holds the public keys that are published, in the JSON that Signal's
     /// servers take. Whoever hands one out takes it out of the file, as bundle --from does. Killed at any moment, the command goes on
@@ -114,9 +115,25 @@ pub(crate) enum Command {
         /// Print what would be done, and do nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Seal the store anew now, not only once a week.
+        #[arg(long, conflicts_with = "dry_run")]
+        new_epoch: bool,
         #[command(flatten)]
         format: Format,
     },
+    /// Look for records that were altered or are damaged, and say what to do about each.
+    Doctor {
+        /// Delete those that can be replaced. Ask whom they are about for new ones.
+        #[arg(long)]
+        discard: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take up a store that was put back to an earlier state, such as a backup.
+    ///
+    /// Identity and trust stay. What may have been used since is dropped: one-time pre-keys, our own sender keys. Sessions
+    /// are put aside: start new ones. Stop everything else that uses the store before.
+    Recover,
     /// Show the main job: two accounts that exchange messages, each in a store of its own.
     Demo,
 }

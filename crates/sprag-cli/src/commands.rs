@@ -8,6 +8,7 @@ mod key_file;
 mod mailbox;
 mod messages;
 mod place;
+mod repair;
 mod safety;
 mod upkeep;
 mod vault;
@@ -38,8 +39,14 @@ async fn execute(command: Command, place: &Place) -> Result<(), CliError> {
         Command::Upkeep {
             server,
             dry_run,
+            new_epoch,
             format,
-        } => upkeep::upkeep(place, server, dry_run, format).await,
+        } => {
+            let how = upkeep::How { dry_run, new_epoch };
+            upkeep::upkeep(place, server, how, format).await
+        }
+        Command::Doctor { discard, format } => repair::doctor(place, discard, format).await,
+        Command::Recover => repair::recover(place).await,
         Command::Session(Session::Start { peer }) => messages::start(place, &peer.0).await,
         Command::Session(Session::List { name }) => messages::list(place, &name).await,
         Command::Session(Session::Archive { peer }) => messages::archive(place, &peer.0).await,

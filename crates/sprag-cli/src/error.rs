@@ -43,6 +43,9 @@ pub(crate) enum CliError {
         /// The option that could name a file with it.
         option: &'static str,
     },
+    /// The store has damaged records.
+    #[error("{0} records are damaged; discard those that can be with: sprag doctor --discard")]
+    Damaged(usize),
     /// No such entry in inbox or outbox.
     #[error("there is no entry {0}")]
     NoEntry(String),
@@ -59,6 +62,7 @@ impl CliError {
             Self::NoKeychain(error) => error.code(),
             Self::NoVaultFile(_) => VaultError::Missing.code(),
             Self::NoPassphrase { .. } => "no-passphrase",
+            Self::Damaged(_) => "store-tampered",
             Self::NoEntry(_) => "no-entry",
         }
     }

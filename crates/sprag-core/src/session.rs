@@ -98,15 +98,17 @@ impl SessionRecord {
     pub fn serialize(&self) -> Zeroizing<Vec<u8>> {
         let current = self
             .current
-            .iter()
-            .map(|state| record::message_len(1, state));
+            .as_ref()
+            .map(|state| (state, state.encoded_len()));
+        let length = current.map_or(0, |(_, length)| record::bytes_len(1, length));
         let previous = self
             .previous
             .iter()
             .map(|state| record::bytes_len(2, state.len()));
-        let mut bytes = Vec::with_capacity(current.chain(previous).sum());
-        if let Some(state) = &self.current {
-            prost::encoding::message::encode(1, state, &mut bytes);
+        let mut bytes = Vec::with_capacity(length + previous.sum::<usize>());
+        if let Some((state, length)) = current {
+            record::put_header(1, length, &mut bytes);
+            state.encode_raw(&mut bytes);
         }
         for state in &self.previous {
             prost::encoding::bytes::encode(2, state, &mut bytes);

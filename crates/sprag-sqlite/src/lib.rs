@@ -47,6 +47,7 @@
 //! connections serve reads, scans and validations. It needs no particular async runtime.
 
 mod backend;
+mod busy;
 mod error;
 mod location;
 mod open;

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sprag::backend::{BackendError, Kind};
 
+use crate::busy::wait_for_others;
 use crate::error::explain;
 use crate::location::{self, Found};
 use crate::options::{Location, SqliteOptions};
@@ -191,6 +192,7 @@ fn finish(connection: Connection, options: &SqliteOptions) -> Result<Connection,
             detail: detail.to_owned(),
         });
     }
+    wait_for_others(&connection, options.busy_timeout).map_err(failed)?;
     // Read something, so that the log is there to be watched.
     schema::mark_and_format(&connection).map_err(failed)?;
     Ok(connection)

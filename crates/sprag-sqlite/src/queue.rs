@@ -146,6 +146,11 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// How many jobs wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().jobs.len()
+    }
+
     /// A job that waits already.
     pub(crate) fn next(&mut self) -> Option<T> {
         self.0.pop(&mut self.0.lock())

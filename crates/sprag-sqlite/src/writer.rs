@@ -32,6 +32,9 @@ use rows::Rows;
 const GROUP_BATCHES: usize = 512;
 const GROUP_BYTES: usize = 16 << 20;
 
+/// From so many callers on a group is good that half of them share; fewer share one.
+const MANY_CALLERS: usize = 16;
+
 /// The longest time that is waited for a group to grow.
 const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
@@ -71,7 +74,8 @@ pub(crate) struct Writer {
     deletions: Vec<RecordKey>,
     /// Until when these may wait, if there are any.
     deadline: Option<Instant>,
-    /// How many batches the last group had, and how long its COMMIT took.
+    /// How many callers were at work when the last group was committed (its own, and those that came
+    /// meanwhile), and how long its COMMIT took.
     last: (usize, Duration),
 }
 
@@ -164,7 +168,7 @@ impl Writer {
         let mut next = Some(Job::Commit(first));
         match self.fill(&mut group, &mut next, queue) {
             Ok(()) => {
-                self.conclude(group);
+                self.conclude(group, queue);
             }
             Err(error) => {
                 self.roll_back();
@@ -178,13 +182,17 @@ impl Writer {
         next
     }
 
-    /// Waits a little for more batches if many callers are at work: as long as a COMMIT takes, or
-    /// until the group doubles. A lone caller never waits.
+    /// Waits a little for more batches if several callers are at work: until as many are there as
+    /// make a good group, at most as long as a COMMIT takes. A lone caller never waits.
     fn gather(&self, queue: &mut Receiver<Job>) {
-        let (batches, took) = self.last;
-        if batches > 1 {
-            let most = GROUP_BATCHES.min(2 * batches) - 1;
-            queue.gather(most, Instant::now() + took.min(LONGEST_GATHERING));
+        let (callers, took) = self.last;
+        let enough = match callers {
+            0..MANY_CALLERS => callers,
+            // If all of them waited for one COMMIT, nobody would compute meanwhile.
+            _ => GROUP_BATCHES.min(callers / 2),
+        };
+        if enough > 1 {
+            queue.gather(enough - 1, Instant::now() + took.min(LONGEST_GATHERING));
         }
     }
 
@@ -293,7 +301,7 @@ impl Writer {
     }
 
     /// Commits the group, and tells everyone.
-    fn conclude(&mut self, group: Group) {
+    fn conclude(&mut self, group: Group, queue: &Receiver<Job>) {
         if !group.has_changes() && !group.deleted {
             self.roll_back();
             self.deletions_are_durable();
@@ -301,7 +309,7 @@ impl Writer {
         }
         let begun = Instant::now();
         let ended = self.end();
-        self.last = (group.outcomes.len(), begun.elapsed());
+        self.last = (group.outcomes.len() + queue.waiting(), begun.elapsed());
         match ended {
             Ok(()) => {
                 self.deletions_are_durable();

@@ -248,9 +248,7 @@ impl Vault for Flawed {
         }
         if !self.has(Flaw::DestroyedSecretsComeBack) {
             self.secrets().secrets.remove(&place);
-            if !self.has(Flaw::SecretsAreCached) {
-                self.own.lock().unwrap().secrets.remove(&place);
-            }
+            self.own.lock().unwrap().secrets.remove(&place);
         }
         self.write_over();
         Ok(())

@@ -8,6 +8,8 @@
 
 mod error;
 mod platform;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -22,6 +24,8 @@ use crate::worker::Worker;
 
 /// A [`Vault`] in the keychain of the operating system: the Secret Service on Linux and BSD (GNOME Keyring, KWallet,
 /// KeePassXC), the login keychain on macOS and the one of the application on iOS, the Credential Manager on Windows.
+///
+/// The tests run against GNOME Keyring. For macOS and Windows it is compiled, and not yet tested.
 ///
 /// Everything that runs as the same user may be able to read it, as the system has it. What the keychain itself leaves
 /// in its files and backups when a secret is destroyed is beyond this library.

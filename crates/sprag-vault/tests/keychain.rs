@@ -4,8 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    process::Stdio,
+    io::{self, BufRead, BufReader, Write},
+    process::{Child, ChildStdout, Stdio},
 };
 
 use sprag::vault::{Secret, Vault, VaultError};
@@ -146,32 +146,94 @@ async fn child_outlives_the_keychain() {
 
 /// Tells the parent, and waits until it has done something.
 fn say_and_wait(line: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     writeln!(out, "said {line}").unwrap();
     out.flush().unwrap();
-    std::io::stdin().lines().next();
+    io::stdin().lines().next();
+}
+
+#[tokio::test]
+async fn child_sees_it_locked() {
+    if !Session::is_inside() {
+        return;
+    }
+    let vault = open().await.unwrap();
+    vault.create("root.1", &secret()).await.unwrap();
+    say_and_wait("opened");
+    // The first call may find out that the connection is of no use.
+    let _ = vault.anchor("generation").await;
+    // What is not there might only be hidden.
+    for name in ["root.1", "unknown"] {
+        let locked = vault.load(name).await.map(|_| ());
+        assert_eq!(locked, Err(VaultError::Locked), "{name}");
+        let locked = vault.create(name, &secret()).await;
+        assert_eq!(locked, Err(VaultError::Locked), "{name}");
+        assert_eq!(vault.anchor(name).await, Err(VaultError::Locked));
+    }
+}
+
+#[test]
+fn a_keychain_that_is_locked_meanwhile_says_so() {
+    let mut session = Session::new();
+    let (mut child, mut lines) = start(&session, "child_sees_it_locked");
+    hear(&mut lines, "opened");
+    session.stop_keychain();
+    session.start_keychain(None);
+    writeln!(child.stdin.as_ref().unwrap()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
 fn a_handle_finds_the_keychain_again() {
     let mut session = Session::new();
-    let mut command = session.test("child_outlives_the_keychain");
+    let (mut child, mut lines) = start(&session, "child_outlives_the_keychain");
+    hear(&mut lines, "opened");
+    session.stop_keychain();
+    writeln!(child.stdin.as_ref().unwrap()).unwrap();
+    hear(&mut lines, "refused");
+    session.start_keychain(Some("password"));
+    writeln!(child.stdin.as_ref().unwrap()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+type Lines = io::Lines<BufReader<ChildStdout>>;
+
+/// Starts a test inside, to talk to it.
+fn start(session: &Session, test: &str) -> (Child, Lines) {
+    let mut command = session.test(test);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut input = child.stdin.take().unwrap();
-    let mut hear = |line: &str| {
-        let said = lines.by_ref().map_while(Result::ok);
-        let mut said = said.filter(|heard| heard.ends_with(&format!("said {line}")));
-        assert!(said.next().is_some(), "the other process ended");
-    };
-    hear("opened");
-    session.stop_keychain();
-    writeln!(input).unwrap();
-    hear("refused");
-    session.start_keychain(Some("password"));
-    writeln!(input).unwrap();
-    assert!(child.wait().unwrap().success());
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+fn hear(lines: &mut Lines, line: &str) {
+    let mut said = lines.by_ref().map_while(Result::ok);
+    let heard = said.any(|heard| heard.ends_with(&format!("said {line}")));
+    assert!(heard, "the other process ended");
+}
+
+/// Each raising takes the entry away that another handle has just listed.
+#[test]
+fn an_anchor_is_never_seen_to_fall() {
+    Session::enter("an_anchor_is_never_seen_to_fall", || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (raising, watching) = (open().await.unwrap(), open().await.unwrap());
+            let raised = tokio::spawn(async move {
+                for value in 1..=200 {
+                    raising.raise_anchor("generation", value).await.unwrap();
+                }
+            });
+            let mut highest = 0;
+            while highest < 200 {
+                let found = watching.anchor("generation").await.unwrap();
+                assert!(found >= highest, "{found} after {highest}");
+                highest = found;
+            }
+            raised.await.unwrap();
+        });
+    });
 }
 
 #[test]

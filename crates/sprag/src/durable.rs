@@ -44,7 +44,7 @@ use sprag_core::{address::ProtocolAddress, time::Timestamp};
 use tracing::{debug, warn};
 
 pub use self::{
-    epoch::EpochChange,
+    epoch::{EpochChange, SealStatus},
     examination::{Damage, Examination},
     opening::StoreOptions,
     recovery::Recovery,

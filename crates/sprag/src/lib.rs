@@ -217,7 +217,8 @@ pub use crate::{
         Outgoing, Recipient, RetryAssessment, Status,
     },
     durable::{
-        Damage, DurableStore, EpochChange, Examination, Recovery, StoreOptions, Transaction,
+        Damage, DurableStore, EpochChange, Examination, Recovery, SealStatus, StoreOptions,
+        Transaction,
     },
     environment::{Environment, System},
     error::{Advice, Error},

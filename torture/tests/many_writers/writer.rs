@@ -1,15 +1,17 @@
 //! One of the processes that send and receive.
 
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use sprag::{Account, EnvelopeType, Error, StoreOptions};
+use sprag::{Account, DurableStore, EnvelopeType, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 use sprag_torture::counting::Counting;
 use sprag_torture::peer::address;
+use sprag_vault::PassphraseVault;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 /// The number of the process, how many tasks it has, and their manner.
@@ -17,6 +19,9 @@ pub(crate) const ORDERS: &str = "SPRAG_TORTURE_ORDERS";
 
 /// The file of the store.
 pub(crate) const PLACE: &str = "SPRAG_TORTURE_PLACE";
+
+/// That of the vault, which lies beside it.
+pub(crate) const PASSPHRASE: &str = "passphrase";
 
 /// What the tasks of a process share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +38,14 @@ struct Writer {
     number: usize,
     manner: Manner,
     backend: Arc<Counting<SqliteBackend>>,
+    vault: Arc<PassphraseVault>,
     shared: Alice,
     letters: Mutex<mpsc::UnboundedReceiver<(EnvelopeType, Vec<u8>)>>,
     /// One for each envelope that the peer has read.
     read: Semaphore,
     over: AtomicBool,
     retries: AtomicU64,
+    epochs: AtomicU64,
 }
 
 /// Does what the environment orders, or nothing.
@@ -59,15 +66,20 @@ pub(crate) fn carry_out_orders() {
     tell("");
     runtime.block_on(async {
         let writer = Arc::new(Writer::open(number, manner).await);
-        let tasks: Vec<_> = (0..tasks)
+        let mut tasks: Vec<_> = (0..tasks)
             .map(|task| tokio::spawn(Arc::clone(&writer).run(task)))
             .collect();
+        if number < 2 {
+            tasks.push(tokio::spawn(Arc::clone(&writer).change_epochs()));
+        }
         for task in tasks {
             task.await.unwrap();
         }
         let ((commits, conflicts), retries) = (writer.backend.counts(), &writer.retries);
         let retries = retries.load(Ordering::Relaxed);
         tell(&format!("counts {commits} {conflicts} {retries}"));
+        let epochs = writer.epochs.load(Ordering::Relaxed);
+        tell(&format!("epochs {epochs}"));
         writer.shared.store().close().await.unwrap();
     });
 }
@@ -75,18 +87,21 @@ pub(crate) fn carry_out_orders() {
 impl Writer {
     async fn open(number: usize, manner: Manner) -> Self {
         let path = env::var_os(PLACE).unwrap();
+        let vault = Arc::new(open_vault(Path::new(&path)).await);
         let options = SqliteOptions::file(path).busy_timeout(Duration::from_secs(60));
         let backend = Arc::new(Counting::new(options.open().await.unwrap()));
         let (sender, letters) = mpsc::unbounded_channel();
         let writer = Self {
             number,
             manner,
-            shared: account(&backend).await,
+            shared: account(&backend, &vault).await.unwrap(),
             backend,
+            vault,
             letters: Mutex::new(letters),
             read: Semaphore::new(0),
             over: AtomicBool::new(false),
             retries: AtomicU64::new(0),
+            epochs: AtomicU64::new(0),
         };
         INPUT.set(sender).unwrap_or_default();
         writer
@@ -107,6 +122,18 @@ impl Writer {
                 Err(_) if self.over.load(Ordering::SeqCst) => return,
                 Err(_) => self.send(&format!("{}-{task}-{round}", self.number)).await,
             }
+        }
+    }
+
+    /// Seals the store anew, again and again.
+    async fn change_epochs(self: Arc<Self>) {
+        while !self.over.load(Ordering::SeqCst) {
+            let changed = self.shared.store().new_epoch().await;
+            if let Some(change) = self.again(changed) {
+                assert_eq!(change.damaged, 0);
+                self.epochs.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -180,7 +207,12 @@ impl Writer {
                 let store = self.shared.store().clone();
                 Account::open(store, address("alice")).await.unwrap()
             }
-            Manner::Bare => account(&self.backend).await,
+            Manner::Bare => loop {
+                let opened = account(&self.backend, &self.vault).await;
+                if let Some(account) = self.again(opened) {
+                    return account;
+                }
+            },
         }
     }
 
@@ -201,12 +233,24 @@ impl Writer {
 static INPUT: std::sync::OnceLock<mpsc::UnboundedSender<(EnvelopeType, Vec<u8>)>> =
     std::sync::OnceLock::new();
 
-async fn account(backend: &Arc<Counting<SqliteBackend>>) -> Alice {
-    let store = StoreOptions::new()
-        .dangerously_open_in_clear_text(Arc::clone(backend))
+async fn account(
+    backend: &Arc<Counting<SqliteBackend>>,
+    vault: &Arc<PassphraseVault>,
+) -> Result<Alice, Error> {
+    let store = DurableStore::open(Arc::clone(backend), Arc::clone(vault)).await?;
+    Account::open(store, address("alice")).await
+}
+
+/// Where the vault of a store lies.
+pub(crate) fn vault_of(store: &Path) -> PathBuf {
+    store.with_extension("vault")
+}
+
+/// The vault of a store.
+pub(crate) async fn open_vault(store: &Path) -> PassphraseVault {
+    PassphraseVault::open(vault_of(store), PASSPHRASE)
         .await
-        .unwrap();
-    Account::open(store, address("alice")).await.unwrap()
+        .unwrap()
 }
 
 /// The type of a message from its number.

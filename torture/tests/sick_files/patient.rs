@@ -4,17 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use sprag::backend::{Backend, MemoryBackend};
 use sprag::protocol::identity::IdentityKey;
-use sprag::{Account, DurableStore, Envelope, Error};
+use sprag::{Account, DurableStore, Envelope, Error, StoreOptions};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
-use sprag_testkit::vault;
 use sprag_torture::peer::{Peer, address};
+use sprag_torture::vault::{Change, RecordedVault};
 use sprag_torture::vfs::Folder;
 use tempfile::TempDir;
 
 /// What may be said of a sick file.
-const CLEAR: [&str; 10] = [
+const CLEAR: [&str; 12] = [
     "store-corrupt",
     "not-a-store",
     "store-too-new",
@@ -24,8 +25,9 @@ const CLEAR: [&str; 10] = [
     "store-poisoned",
     "outcome-unknown",
     "not-initialised",
-    // What was altered was our own session or key, which nothing can tell from the outside until records are
-    // sealed.
+    "store-tampered",
+    "store-rolled-back",
+    // Where the file's order is damaged SQLite may not find a session or key that is there.
     "protocol",
 ];
 
@@ -36,6 +38,9 @@ pub(crate) struct Patient {
     pub(crate) disk: Folder,
     folder: TempDir,
     path: PathBuf,
+    vault: RecordedVault,
+    /// What it had done when the file was copied.
+    kept: Vec<Change>,
     /// Whom she talks to, and who that was when the file was closed.
     bob: Account<MemoryBackend>,
     origin: Peer,
@@ -59,7 +64,8 @@ impl Patient {
         let path = disk.path().join("sprag.db");
         let origin = Peer::new("bob").await;
         let backend = options(&path).create_if_missing(true).open().await.unwrap();
-        let store = DurableStore::open(backend, vault::shared()).await.unwrap();
+        let vault = RecordedVault::default();
+        let store = DurableStore::open(backend, vault.clone()).await.unwrap();
         let alice = Account::create(store, address("alice")).await.unwrap();
         let identity = alice.identity_key().await.unwrap();
         let bundle = origin.account.bundle().await.unwrap();
@@ -75,6 +81,8 @@ impl Patient {
             disk,
             folder,
             path,
+            kept: vault.changes(),
+            vault,
             bob: origin.at(origin.moment()).await,
             moment: 0,
             origin,
@@ -101,8 +109,14 @@ impl Patient {
         self.folder.path().join("sprag.db-wal")
     }
 
-    /// Puts a file in place, with nothing beside it, and the peer back to when it was whole.
+    /// Takes the vault as it is for the one of the files that are restored later.
+    pub(crate) fn keep_vault(&mut self) {
+        self.kept = self.vault.changes();
+    }
+
+    /// Puts a file in place, with nothing beside it, and vault and peer back to when it was whole.
     pub(crate) async fn restore(&mut self, file: &[u8]) {
+        self.vault = RecordedVault::after(&self.kept).await;
         self.bob = self.origin.at(self.moment).await;
         for name in ["sprag.db", "sprag.db-wal", "sprag.db-shm"] {
             let _ = fs::remove_file(self.folder.path().join(name));
@@ -129,7 +143,7 @@ impl Patient {
             .open()
             .await
             .map_err(|error| error.code())?;
-        DurableStore::open(backend, vault::shared())
+        DurableStore::open(backend, self.vault.clone())
             .await
             .map_err(|error| error.code())
     }
@@ -169,6 +183,46 @@ impl Patient {
         }
     }
 
+    /// Whatever was lost, who she is can be saved.
+    pub(crate) async fn recovers(&self) {
+        let backend = options(&self.path).open().await.unwrap();
+        let recovered = StoreOptions::new().recover(backend, self.vault.clone());
+        let (store, recovery) = recovered.await.unwrap();
+        assert_eq!(recovery.damaged, 0);
+        let alice = Account::open(store.clone(), address("alice"))
+            .await
+            .unwrap();
+        assert_eq!(alice.identity_key().await.unwrap(), self.identity);
+        store.close().await.unwrap();
+    }
+
+    /// The tables of records that have any.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let file = Connection::open(&self.path).unwrap();
+        let query = "SELECT kind.name FROM sqlite_schema AS kind JOIN pragma_table_info(kind.name) AS part \
+                     WHERE kind.type = 'table' AND part.name = 'bytes'";
+        let mut query = file.prepare(query).unwrap();
+        let names = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names
+            .map(Result::unwrap)
+            .filter(|table| rows(&file, table) > 0)
+            .collect()
+    }
+
+    /// Flips a bit of some record.
+    pub(crate) fn flip(&self, table: &str, at: usize, bit: u8) {
+        let file = Connection::open(&self.path).unwrap();
+        let place = at as i64 % rows(&file, table);
+        let query = format!("SELECT id, bytes FROM {table} LIMIT 1 OFFSET {place}");
+        let (id, mut bytes): (i64, Vec<u8>) = file
+            .query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        let at = at % bytes.len();
+        bytes[at] ^= bit;
+        let update = format!("UPDATE {table} SET bytes = ?1 WHERE id = ?2");
+        file.execute(&update, (bytes, id)).unwrap();
+    }
+
     /// Does everything. Answers whether somebody was told that something is wrong.
     pub(crate) async fn use_up(&self, alice: &Alice) -> bool {
         let codes = [
@@ -179,10 +233,12 @@ impl Patient {
             alice.bundle().await.err().map(|error| code(&error)),
             alice.status().await.err().map(|error| code(&error)),
         ];
+        let examined = alice.store().examine().await;
+        let damaged = examined.is_ok_and(|examined| !examined.damaged.is_empty());
         for code in codes.iter().flatten() {
             assert!(CLEAR.contains(code), "{code}");
         }
-        codes.iter().any(Option::is_some)
+        damaged || codes.iter().any(Option::is_some)
     }
 
     /// An account that the store has on its list is not silently made again.
@@ -198,6 +254,11 @@ impl Patient {
             assert!(clear, "{before}, and then {code:?}");
         }
     }
+}
+
+fn rows(file: &Connection, table: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM {table}");
+    file.query_row(&query, [], |row| row.get(0)).unwrap()
 }
 
 async fn closed_otherwise(

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use sprag::{
-    Account, ProtocolAddress, Status, Timestamp,
+    Account, ProtocolAddress, SealStatus, Status, Timestamp,
     upkeep::{Inventory, KeySort, Policy},
 };
 
@@ -52,6 +52,35 @@ struct StatusJson {
     keys: KeysJson,
     inbox: usize,
     outbox: usize,
+    store: StoreJson,
+}
+
+/// The store as a whole.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreJson {
+    /// Bytes of its files.
+    size: u64,
+    vault: String,
+    epoch: u64,
+    /// When the epoch began, and the next one is due, in milliseconds since 1970.
+    epoch_since: u64,
+    epoch_due: u64,
+    /// Whether nothing of earlier epochs can be opened.
+    earlier_forgotten: bool,
+}
+
+impl StoreJson {
+    fn new(size: u64, sealed: SealStatus) -> Self {
+        Self {
+            size,
+            vault: sealed.vault,
+            epoch: sealed.epoch,
+            epoch_since: sealed.since.as_millis(),
+            epoch_due: sealed.due.as_millis(),
+            earlier_forgotten: sealed.forgotten,
+        }
+    }
 }
 
 /// Times are milliseconds since 1970.
@@ -99,16 +128,20 @@ impl From<&Inventory> for KeysJson {
 }
 
 pub(crate) async fn status(place: &Place, format: Format) -> Result<(), CliError> {
-    let status = place.account().await?.status().await?;
+    let account = place.account().await?;
+    let status = account.status().await?;
+    let sealed = account.store().seal_status();
+    let sealed = sealed.ok_or(sprag::Error::StoreNotSealed)?;
+    let store = StoreJson::new(place.size(), sealed);
     if format.json {
-        output::json(&StatusJson::from(&status))
+        output::json(&StatusJson::new(&status, store))
     } else {
-        print(&status)
+        print(&status, &store)
     }
 }
 
-impl From<&Status> for StatusJson {
-    fn from(status: &Status) -> Self {
+impl StatusJson {
+    fn new(status: &Status, store: StoreJson) -> Self {
         Self {
             address: status.address.to_string(),
             registration_id: status.registration_id,
@@ -121,11 +154,12 @@ impl From<&Status> for StatusJson {
             keys: (&status.keys).into(),
             inbox: status.inbox,
             outbox: status.outbox,
+            store,
         }
     }
 }
 
-fn print(status: &Status) -> Result<(), CliError> {
+fn print(status: &Status, store: &StoreJson) -> Result<(), CliError> {
     let identity = Base64(status.identity_key.serialize().to_vec());
     let now = SystemTime::now().into();
     let age = |sort| age(&status.keys, sort, now);
@@ -147,6 +181,9 @@ fn print(status: &Status) -> Result<(), CliError> {
         ("key upkeep", due(&status.keys, now)),
         ("inbox", status.inbox.to_string()),
         ("outbox", status.outbox.to_string()),
+        ("store", format!("{} KiB", store.size.div_ceil(1024))),
+        ("vault", store.vault.clone()),
+        ("epoch", epoch(store, now)),
     ];
     rows.iter()
         .try_for_each(|(name, value)| output::line(&format!("{name:<18} {value}")))
@@ -179,6 +216,17 @@ fn due(keys: &Inventory, now: Timestamp) -> String {
         Some(_) => "due now".to_owned(),
         None => "never done".to_owned(),
     }
+}
+
+/// The epoch, and when the next one begins.
+fn epoch(store: &StoreJson, now: Timestamp) -> String {
+    let due = Timestamp::from_millis(store.epoch_due);
+    let next = if due <= now {
+        "now".to_owned()
+    } else {
+        format!("in {}", length(now, due))
+    };
+    format!("{} (the next is due {next})", store.epoch)
 }
 
 /// How long it is from one time to another, roughly.

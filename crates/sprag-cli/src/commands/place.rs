@@ -1,8 +1,8 @@
 //! Where the account is kept.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, fs};
 
-use sprag::{Account, DurableStore, backend::BackendError};
+use sprag::{Account, DurableStore, Recovery, StoreOptions, backend::BackendError};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
 use super::vault::VaultPlace;
@@ -34,17 +34,40 @@ impl Place {
 
     /// The account in the store. The command keeps one account in each.
     pub(crate) async fn account(&self) -> Result<Account<SqliteBackend>, CliError> {
-        // A mistyped path must not make an empty store.
-        let options = SqliteOptions::from_url(&self.url)?.create_if_missing(false);
-        let backend = match options.open().await {
-            Err(BackendError::Missing) => return Err(self.not_initialised()),
-            opened => opened?,
-        };
-        let store = self.keep(DurableStore::open(backend, self.vault.open().await?).await?);
+        let store = self.existing_store().await?;
         match store.accounts().await?.into_iter().next() {
             Some(address) => Ok(Account::open(store, address).await?),
             None => Err(self.not_initialised()),
         }
+    }
+
+    /// The store, which is there: a mistyped path must not make an empty one.
+    pub(crate) async fn existing_store(&self) -> Result<DurableStore<SqliteBackend>, CliError> {
+        let (backend, vault) = (self.existing_file().await?, self.vault.open().await?);
+        Ok(self.keep(DurableStore::open(backend, vault).await?))
+    }
+
+    /// The store, in whatever state it was put back to, after what was used once is dropped.
+    pub(crate) async fn recover(&self) -> Result<Recovery, CliError> {
+        let (backend, vault) = (self.existing_file().await?, self.vault.open().await?);
+        let (store, recovery) = StoreOptions::new().recover(backend, vault).await?;
+        self.keep(store);
+        Ok(recovery)
+    }
+
+    async fn existing_file(&self) -> Result<SqliteBackend, CliError> {
+        let options = SqliteOptions::from_url(&self.url)?.create_if_missing(false);
+        match options.open().await {
+            Err(BackendError::Missing) => Err(self.not_initialised()),
+            opened => Ok(opened?),
+        }
+    }
+
+    /// How many bytes the files of the store have.
+    pub(crate) fn size(&self) -> u64 {
+        let path = self.url.strip_prefix("sqlite:").unwrap_or(&self.url);
+        let size = |path: &str| fs::metadata(path).map_or(0, |file| file.len());
+        size(path) + size(&format!("{path}-wal"))
     }
 
     /// The store, made with its vault if there is none.

@@ -15,6 +15,9 @@ use crate::{arguments::Format, error::CliError, output};
 struct UpkeepJson {
     dry_run: bool,
     steps: Vec<StepJson>,
+    /// The epoch that the store was sealed anew under, if that was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_epoch: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -24,10 +27,15 @@ struct StepJson {
     count: u32,
 }
 
+pub(crate) struct How {
+    pub(crate) dry_run: bool,
+    pub(crate) new_epoch: bool,
+}
+
 pub(crate) async fn upkeep(
     place: &Place,
     server: PathBuf,
-    dry_run: bool,
+    How { dry_run, new_epoch }: How,
     format: Format,
 ) -> Result<(), CliError> {
     let (account, server) = (place.account().await?, KeyFile::new(server));
@@ -36,6 +44,7 @@ pub(crate) async fn upkeep(
         print(&planned)?;
     }
     let mut steps = planned;
+    let mut epoch = None;
     if !dry_run {
         // It shows itself only where somebody looks.
         let bar = ProgressBar::new(steps.len() as u64);
@@ -47,6 +56,11 @@ pub(crate) async fn upkeep(
         let outcome = account.upkeep_observed(&server, each).await;
         bar.finish_and_clear();
         outcome?;
+        epoch = if new_epoch {
+            Some(account.store().new_epoch().await?)
+        } else {
+            account.store().upkeep().await?
+        };
         steps = done;
     }
     if format.json {
@@ -59,7 +73,14 @@ pub(crate) async fn upkeep(
         output::json(&UpkeepJson {
             dry_run,
             steps: steps.map(step).collect(),
+            new_epoch: epoch.map(|change| change.epoch),
         })?;
+    } else if let Some(change) = epoch {
+        let (records, epoch) = (change.records, change.epoch);
+        output::line(&format!(
+            "{:<12} {records:>5} records, epoch {epoch}",
+            "seal anew"
+        ))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod groups;
 mod identities;
 mod messages;
 mod person;
+mod repair;
 mod safety;
 mod upkeep;
 mod vaults;

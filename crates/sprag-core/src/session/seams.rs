@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{WireType, decode_varint};
 
 use super::SessionRecord;
 
@@ -45,7 +45,7 @@ impl Seams {
     }
 
     fn session(&mut self, bytes: &[u8], session: Range<usize>) {
-        for field in fields(bytes, session) {
+        for field in long(bytes, session) {
             match field.number {
                 6 | 7 => self.skipped_keys(bytes, field.value),
                 // The Kyber ciphertext that goes with every message until the peer answers.
@@ -59,7 +59,7 @@ impl Seams {
     /// Fields 4 of a chain, a block at a time.
     fn skipped_keys(&mut self, bytes: &[u8], chain: Range<usize>) {
         let mut block = None;
-        for field in fields(bytes, chain).filter(|field| field.number == 4) {
+        for field in long(bytes, chain).filter(|field| field.number == 4) {
             let index = fields(bytes, field.value.clone())
                 .find(|field| field.number == 1)
                 .map_or(0, |field| field.varint);
@@ -80,17 +80,17 @@ impl Seams {
 
     /// Its chains' skipped keys, and of the braid what an epoch is made with.
     fn post_quantum_ratchet(&mut self, bytes: &[u8], state: Range<usize>) {
-        for field in fields(bytes, state) {
+        for field in long(bytes, state) {
             match field.number {
                 2 => {
-                    for link in fields(bytes, field.value).filter(|field| field.number == 3) {
-                        for ratchet in fields(bytes, link.value) {
+                    for link in long(bytes, field.value).filter(|field| field.number == 3) {
+                        for ratchet in long(bytes, link.value) {
                             self.long_fields(bytes, ratchet.value);
                         }
                     }
                 }
                 3 => {
-                    for phase in fields(bytes, field.value) {
+                    for phase in long(bytes, field.value) {
                         self.phase(bytes, phase.value);
                     }
                 }
@@ -102,9 +102,9 @@ impl Seams {
     /// The byte strings of the core, and the lanes of the encoder. A decoder, which grows with every
     /// message, is told by its field 2, a number.
     fn phase(&mut self, bytes: &[u8], phase: Range<usize>) {
-        for part in fields(bytes, phase) {
+        for part in long(bytes, phase) {
             let mut run: Option<Range<usize>> = None;
-            for field in fields(bytes, part.value.clone()) {
+            for field in long(bytes, part.value.clone()) {
                 let counts = match part.number {
                     1 => field.number >= 3,
                     _ => field.number >= 2,
@@ -123,7 +123,7 @@ impl Seams {
     }
 
     fn long_fields(&mut self, bytes: &[u8], message: Range<usize>) {
-        for field in fields(bytes, message) {
+        for field in long(bytes, message) {
             self.add(field.value);
         }
     }
@@ -141,6 +141,16 @@ struct Field {
     varint: u64,
 }
 
+/// The fields of a message, none if it is too short for a stretch to lie in it.
+fn long(bytes: &[u8], message: Range<usize>) -> impl Iterator<Item = Field> {
+    let message = if message.len() < SHORTEST {
+        0..0
+    } else {
+        message
+    };
+    fields(bytes, message)
+}
+
 /// The fields of the message that lies at `message`, as far as they are readable.
 fn fields(bytes: &[u8], message: Range<usize>) -> impl Iterator<Item = Field> {
     let mut start = message.start;
@@ -148,10 +158,11 @@ fn fields(bytes: &[u8], message: Range<usize>) -> impl Iterator<Item = Field> {
         let mut rest = bytes
             .get(start..message.end)
             .filter(|rest| !rest.is_empty())?;
-        let (number, wire_type) = decode_key(&mut rest).ok()?;
+        let tag = u32::try_from(varint(&mut rest)?).ok()?;
+        let (number, wire_type) = (tag >> 3, WireType::try_from(u64::from(tag & 7)).ok()?);
         let (length, varint) = match wire_type {
-            WireType::Varint => (0, decode_varint(&mut rest).ok()?),
-            WireType::LengthDelimited => (usize::try_from(decode_varint(&mut rest).ok()?).ok()?, 0),
+            WireType::Varint => (0, varint(&mut rest)?),
+            WireType::LengthDelimited => (usize::try_from(varint(&mut rest)?).ok()?, 0),
             WireType::SixtyFourBit => (8, 0),
             WireType::ThirtyTwoBit => (4, 0),
             WireType::StartGroup | WireType::EndGroup => return None,
@@ -174,6 +185,17 @@ fn fields(bytes: &[u8], message: Range<usize>) -> impl Iterator<Item = Field> {
         start = end;
         Some(field)
     })
+}
+
+/// Most have one byte, and each message looks at dozens.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    match *rest {
+        [byte @ 0..0x80, after @ ..] => {
+            *rest = after;
+            Some(u64::from(*byte))
+        }
+        _ => decode_varint(rest).ok(),
+    }
 }
 
 #[cfg(test)]

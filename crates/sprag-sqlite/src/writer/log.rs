@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use sprag::backend::{BackendError, Checkpoint};
 
+use crate::busy::wait_for_others;
 use crate::error::explain;
 use crate::reader::prepare;
 
@@ -128,9 +129,9 @@ impl Log {
     ) -> Result<Checkpoint, BackendError> {
         let failed = |error| explain("emptying the log", &error);
         let patience = self.busy_timeout.min(patience);
-        connection.busy_timeout(patience).map_err(failed)?;
+        wait_for_others(connection, patience).map_err(failed)?;
         let outcome = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
-        connection.busy_timeout(self.busy_timeout).map_err(failed)?;
+        wait_for_others(connection, self.busy_timeout).map_err(failed)?;
         let outcome = outcome?;
         if !outcome.is_empty() {
             outcome.trace("somebody reads, the log cannot be emptied yet");

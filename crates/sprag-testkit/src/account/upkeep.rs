@@ -265,7 +265,7 @@ pub async fn nothing_is_sent_with_keys_that_are_too_old(fixture: Fixture) {
     let reopened = by_the_clock(fixture.backend().clone(), &clock, "bob").await;
     for bob in [&bob, &reopened] {
         let refused = bob.send(alice.address(), b"no").await;
-        let error = refused.err().expect("the keys are too old");
+        let error = refused.expect_err("the keys are too old");
         assert_eq!(
             (error.code(), error.advice()),
             ("keys-too-old", Advice::Upkeep)

@@ -73,8 +73,15 @@ pub async fn what_one_handle_does_the_other_sees(fixture: Fixture) {
     for (round, (doer, other)) in [(left, right), (right, left)].into_iter().enumerate() {
         let name = format!("round.{round}");
         let secret = create(doer, &name).await;
-        let rule = "another handle created it";
-        assert_holds(other, &name, Some(&secret), rule).await;
+        for handle in [other, doer] {
+            assert_holds(
+                handle,
+                &name,
+                Some(&secret),
+                "one of the handles created it",
+            )
+            .await;
+        }
         must(doer.raise_anchor("one", round as u64 + 1).await);
         assert_stands(other, "one", round as u64 + 1, "another handle raised it").await;
         must(other.destroy(&name).await);

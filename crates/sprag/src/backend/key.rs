@@ -226,9 +226,16 @@ impl Ord for RecordKey {
     }
 }
 
+/// In one go: maps of records are asked some dozen times for each message.
 impl Hash for RecordKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
+        let mut parts = [0; 16 + 2 + Self::MAX_LENGTH];
+        let end = 18 + usize::from(self.length);
+        parts[..16].copy_from_slice(self.account.as_bytes());
+        parts[16] = self.kind.code();
+        parts[17] = self.length;
+        parts[18..end].copy_from_slice(self.key());
+        state.write(&parts[..end]);
     }
 }
 

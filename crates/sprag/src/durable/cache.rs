@@ -51,6 +51,13 @@ impl Cache {
         }
     }
 
+    /// Whether a record is there in this version.
+    pub(super) fn has(&self, key: &RecordKey, version: Version) -> bool {
+        let Generations { young, old, .. } = &self.0;
+        let entry = young.entries.get(key).or_else(|| old.entries.get(key));
+        matches!(entry, Some((Entry::Record(cached), _)) if cached.version == version)
+    }
+
     /// Keeps what a record is known to be now.
     pub(super) fn put(&mut self, key: RecordKey, cached: Cached) {
         // A session lies there decoded, and its parts once more encoded.
@@ -93,12 +100,16 @@ struct Generation {
 
 impl Generation {
     fn insert(&mut self, key: RecordKey, entry: Entry, bytes: usize) {
-        self.remove(&key);
         self.bytes += bytes;
-        self.entries.insert(key, (entry, bytes));
+        if let Some((_, before)) = self.entries.insert(key, (entry, bytes)) {
+            self.bytes -= before;
+        }
     }
 
     fn remove(&mut self, key: &RecordKey) -> Option<(Entry, usize)> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let removed = self.entries.remove(key)?;
         self.bytes -= removed.1;
         Some(removed)
@@ -124,12 +135,15 @@ impl Generations {
     }
 
     fn put(&mut self, key: RecordKey, entry: Entry, bytes: usize) {
-        self.forget(&key);
-        if bytes > self.capacity {
-            return;
-        }
+        self.old.remove(&key);
         if self.young.bytes + bytes > self.capacity {
-            self.old = mem::take(&mut self.young);
+            self.young.remove(&key);
+            if bytes > self.capacity {
+                return;
+            }
+            if self.young.bytes + bytes > self.capacity {
+                self.old = mem::take(&mut self.young);
+            }
         }
         self.young.insert(key, entry, bytes);
     }

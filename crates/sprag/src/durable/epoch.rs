@@ -50,7 +50,36 @@ pub struct EpochChange {
     pub forgotten: bool,
 }
 
+/// What a store is sealed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SealStatus {
+    /// The sort of vault that has the roots.
+    pub vault: String,
+    /// The epoch that records are sealed under. The first is 1.
+    pub epoch: u64,
+    /// When it began.
+    pub since: Timestamp,
+    /// When [`upkeep`](DurableStore::upkeep) begins the next one.
+    pub due: Timestamp,
+    /// Whether the roots before are destroyed. They are not while a change of epochs is unfinished.
+    pub forgotten: bool,
+}
+
 impl<B: Backend> DurableStore<B> {
+    /// What the store is sealed with, as far as this handle knows. `None` for one in clear text.
+    pub fn seal_status(&self) -> Option<SealStatus> {
+        let header = self.header();
+        let epochs = header.epochs.as_ref()?;
+        Some(SealStatus {
+            vault: epochs.vault.clone(),
+            epoch: epochs.current().into(),
+            since: epochs.since,
+            due: epochs.since.saturating_add(self.inner.epoch_length),
+            forgotten: epochs.is_settled(),
+        })
+    }
+
     /// Seals all records under a new root and destroys the one before, so that what was deleted up to now can be
     /// read by nobody any more: not from the files, not from old copies of them, not with the vault. The store stays in
     /// use meanwhile. An earlier change that was interrupted is finished first.
@@ -73,10 +102,13 @@ impl<B: Backend> DurableStore<B> {
     /// # Errors
     /// As for [`new_epoch`](Self::new_epoch). In a store in clear text nothing is ever due.
     pub async fn upkeep(&self) -> Result<Option<EpochChange>, Error> {
-        let header = self.header();
-        let Some(epochs) = &header.epochs else {
+        if self.header().epochs.is_none() {
             return Ok(None);
-        };
+        }
+        // Somebody else may have done it, and whoever only reads would not know.
+        self.refresh_header().await?;
+        let header = self.header();
+        let epochs = header.epochs.as_ref().ok_or(Error::StoreNotSealed)?;
         if is_due(
             epochs.since,
             self.environment().now(),

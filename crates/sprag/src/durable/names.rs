@@ -84,7 +84,7 @@ impl Name<'_> {
     }
 
     /// Whose record it is, if `account` asks for it.
-    fn owner<'a>(&self, account: &'a AccountId) -> &'a AccountId {
+    pub(crate) fn owner<'a>(&self, account: &'a AccountId) -> &'a AccountId {
         match self {
             Self::AccountEntry(_) => &AccountId::STORE,
             _ => account,

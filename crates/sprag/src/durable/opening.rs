@@ -171,18 +171,20 @@ async fn create(
     if vault.is_some() {
         batch = generation::put(batch.expect(generation::key(), None), &header, 0, &mut rng);
     }
-    let made = match backend.commit(batch).await? {
-        CommitOutcome::Committed => true,
-        CommitOutcome::Conflict => false,
-        CommitOutcome::Unknown => {
+    let made = match backend.commit(batch).await {
+        Ok(CommitOutcome::Committed) => Ok(true),
+        Ok(CommitOutcome::Conflict) => Ok(false),
+        Ok(CommitOutcome::Unknown) => {
             let resolved = backend.committed(operation).await;
-            resolved.map_err(Error::OutcomeUnknown)?
+            Ok(resolved.map_err(Error::OutcomeUnknown)?)
         }
+        Err(error) => Err(error),
     };
-    match (vault, root) {
-        (Some(vault), Some(root)) if !made => Ok(vault.destroy(&root).await?),
-        _ => Ok(()),
+    if let (Some(vault), Some(root), Ok(false) | Err(_)) = (vault, root, &made) {
+        vault.destroy(&root).await?;
     }
+    made?;
+    Ok(())
 }
 
 impl Epochs {

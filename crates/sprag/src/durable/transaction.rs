@@ -74,6 +74,9 @@ pub(super) enum Reading {
     Cached,
 }
 
+/// So many records are searched by their names.
+const FEW: usize = 8;
+
 /// What was read at one moment, absence included, and the header that opens it.
 struct Snapshot {
     header: Arc<Header>,
@@ -190,7 +193,9 @@ impl<B: Backend> Transaction<B> {
     /// # Errors
     /// [`Error::Conflict`] if it did not; otherwise what the storage reports.
     pub async fn validate(&self) -> Result<(), Error> {
-        let batch = self.expectations()?;
+        let batch = self.expectations(OperationId::random(&mut generator(
+            self.store.environment(),
+        )?));
         self.settle(batch).await?;
         self.keep_in_cache(&[]);
         Ok(())
@@ -217,6 +222,9 @@ impl<B: Backend> Transaction<B> {
     ) -> Result<T, StoreError> {
         let failed = |error| StoreError::backend(operation, error);
         let bytes = self.name_bytes(name).map_err(failed)?;
+        if let Some(slot) = self.find_by_name(&mut self.slots(), name, &bytes) {
+            return Ok(change(slot));
+        }
         let key = self.key(name, &bytes);
         if !self.knows(&key, &bytes) {
             self.fetch(operation, vec![(key, name, bytes)]).await?;
@@ -420,6 +428,24 @@ impl<B: Backend> Transaction<B> {
         }
     }
 
+    /// Finds a record among the few that most operations know. To compare names takes less than to hash one
+    /// into a key.
+    fn find_by_name<'a>(
+        &self,
+        slots: &'a mut HashMap<RecordKey, Slot>,
+        name: Name<'_>,
+        bytes: &[u8],
+    ) -> Option<&'a mut Slot> {
+        if slots.len() > FEW {
+            return None;
+        }
+        let place = (name.kind(), name.owner(&self.account));
+        let mut slots = slots.iter_mut();
+        let found =
+            slots.find(|(key, slot)| (key.kind(), key.account()) == place && slot.name == bytes);
+        found.map(|(_, slot)| slot)
+    }
+
     /// Whether a record is known, now if it was not before because the cache has it.
     fn knows(&self, key: &RecordKey, name: &[u8]) -> bool {
         let mut slots = self.slots();
@@ -481,22 +507,21 @@ impl<B: Backend> Transaction<B> {
     }
 
     /// What was read.
-    fn expectations(&self) -> Result<Batch, Error> {
-        let mut rng = generator(self.store.environment())?;
-        let batch = Batch::new(OperationId::random(&mut rng));
+    fn expectations(&self, operation: OperationId) -> Batch {
+        let batch = Batch::new(operation);
         let slots = self.slots();
         if slots.is_empty() {
-            return Ok(batch);
+            return batch;
         }
         let batch = batch.expect(header::key(), Some(self.header.version));
         let expected = slots.iter().map(|(key, slot)| (*key, slot.found));
-        Ok(expected.fold(batch, |batch, (key, found)| batch.expect(key, found)))
+        expected.fold(batch, |batch, (key, found)| batch.expect(key, found))
     }
 
     /// What was read and what is to be written.
     fn batch(&self) -> Result<Batch, Error> {
         let mut rng = generator(self.store.environment())?;
-        let mut batch = self.expectations()?;
+        let mut batch = self.expectations(OperationId::random(&mut rng));
         let seals = &self.header.seals;
         for (key, slot) in self.slots().iter_mut().filter(|(_, slot)| slot.changed) {
             let Some(value) = slot.value.as_deref() else {
@@ -550,6 +575,7 @@ impl<B: Backend> Transaction<B> {
                 None => slot.found,
             };
             match (version, &slot.value) {
+                (Some(version), Some(_)) if cache.has(key, version) => {}
                 (Some(version), Some(value)) => {
                     let cached = Cached {
                         version,

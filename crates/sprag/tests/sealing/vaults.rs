@@ -2,7 +2,7 @@
 
 use sprag::{
     Advice, DurableStore, StoreOptions,
-    backend::MemoryBackend,
+    backend::{BackendError, MemoryBackend},
     vault::{MemoryVault, Secret, Vault, VaultError},
 };
 use sprag_testkit::{
@@ -105,4 +105,14 @@ async fn a_store_that_was_made_twice_leaves_one_root() {
         DurableStore::open(backend, vault.clone()).await.unwrap();
         assert_eq!(vault.secrets().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_be_made_leaves_no_root() {
+    let backend = FaultyBackend::new(MemoryBackend::new());
+    backend.inject(Call::Commit, 1, Fault::FailBefore(BackendError::Busy));
+    let vault = FaultyVault::new();
+    let opened = DurableStore::open(backend, vault.clone()).await;
+    assert_eq!(opened.err().unwrap().code(), "store-busy");
+    assert!(vault.secrets().is_empty());
 }
