@@ -9,7 +9,7 @@ use sprag_benches::epochs::{self, Talked};
 
 fn main() {
     let asked: Vec<usize> = env::args().filter_map(|word| word.parse().ok()).collect();
-    let sizes = match &asked[..] {
+    let sizes: &[usize] = match &asked[..] {
         [] => &[1000, 100_000],
         asked => asked,
     };
