@@ -116,6 +116,9 @@ fn conversations(count: usize, what: &'static str) -> Contest {
         Entry::new("sprag, sessions only", move || {
             sqlite::ping_pong_of_sessions(count)
         }),
+        Entry::new("sprag, in clear text", move || {
+            sqlite::ping_pong_in_clear_text(count)
+        }),
         Entry::new("sprag in memory", move || ours::ping_pong_at_once(count)),
         Entry::new("naive store, FULL", naive("FULL")),
         Entry::new("naive store, NORMAL", naive("NORMAL")),

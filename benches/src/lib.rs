@@ -9,6 +9,7 @@
 //! | [`groups`] | the same for groups |
 //! | [`sealed`] | sealed sender, done by Sprag |
 //! | [`sqlite`] | the same over accounts in SQLite |
+//! | [`epochs`] | what a new epoch takes |
 //! | [`naive`] | the same over a SQLite store as guides show it |
 //! | [`disk`] | what the disk allows |
 //! | [`olm`] | the same by vodozemac: Olm, without post-quantum parts |
@@ -21,6 +22,7 @@
 pub mod contest;
 pub mod conversation;
 pub mod disk;
+pub mod epochs;
 pub mod groups;
 pub mod measure;
 pub mod naive;

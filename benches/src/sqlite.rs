@@ -12,7 +12,7 @@ use rand::Rng;
 use sprag::vault::MemoryVault;
 use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InboxId, ProtocolAddress,
-    SessionCipher, SessionRecord, SessionStore, Transaction,
+    SessionCipher, SessionRecord, SessionStore, StoreOptions, Transaction,
     backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey, Version},
     protocol::identity::IdentityKeyPair,
     upkeep::{KeyCounts, KeyServer, KeyServerError, KeyUpload, Policy},
@@ -39,7 +39,20 @@ const AT_ONCE: usize = 1000;
 /// So many conversations at once, with outbox and inbox. What was sent or read is acknowledged beside
 /// the next step.
 pub fn ping_pong(conversations: usize) -> Runner {
-    at_once(pairs(conversations), |mut pair, times| async move {
+    ping_pong_of(pairs(conversations))
+}
+
+/// The same in a store that is not sealed.
+pub fn ping_pong_in_clear_text(conversations: usize) -> Runner {
+    ping_pong_of(pairs_in(
+        &Arc::new(TempDir::new().unwrap()),
+        conversations,
+        false,
+    ))
+}
+
+fn ping_pong_of(pairs: Vec<Pair>) -> Runner {
+    at_once(pairs, |mut pair, times| async move {
         for _ in 0..times {
             pair.message().await.unwrap();
         }
@@ -65,7 +78,7 @@ pub fn ping_pong_among(conversations: usize, others: usize) -> Runner {
         eprintln!("opened among {others} sessions in {took:.1?}");
     }
     at_once(
-        pairs_in(&folder, conversations),
+        pairs_in(&folder, conversations, true),
         |mut pair, times| async move {
             for _ in 0..times {
                 pair.message_of_sessions().await.unwrap();
@@ -126,7 +139,7 @@ async fn open_and_close(folder: &TempDir) -> Duration {
     took
 }
 
-async fn open(folder: &TempDir) -> SqliteBackend {
+pub(crate) async fn open(folder: &TempDir) -> SqliteBackend {
     let options = SqliteOptions::file(folder.path().join("sprag.db"));
     options.open().await.unwrap()
 }
@@ -155,7 +168,7 @@ fn fill(folder: &TempDir, sessions: usize) {
 }
 
 /// Two accounts of one store, who have a session.
-struct Pair {
+pub(crate) struct Pair {
     next: Party,
     other: Party,
     store: Store,
@@ -168,18 +181,21 @@ struct Party {
 }
 
 fn pairs(count: usize) -> Vec<Pair> {
-    pairs_in(&Arc::new(TempDir::new().unwrap()), count)
+    pairs_in(&Arc::new(TempDir::new().unwrap()), count, true)
 }
 
-fn pairs_in(folder: &Arc<TempDir>, count: usize) -> Vec<Pair> {
+fn pairs_in(folder: &Arc<TempDir>, count: usize, sealed: bool) -> Vec<Pair> {
     let mut settled = Conversation::settled();
     let snapshots = settled.snapshots(SNAPSHOTS);
     let identities = [&settled.alice.identity, &settled.bob.identity];
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = DurableStore::open(open(folder).await, MemoryVault::new())
-            .await
-            .unwrap();
+        let (options, backend) = (StoreOptions::new(), open(folder).await);
+        let store = match sealed {
+            true => options.open(backend, MemoryVault::new()).await,
+            false => options.dangerously_open_in_clear_text(backend).await,
+        };
+        let store = store.unwrap();
         let mut pairs = Vec::with_capacity(count);
         for (number, snapshot) in snapshots.iter().cycle().take(count).enumerate() {
             let pair = Pair::new(&store, folder, number, identities, snapshot);
@@ -191,7 +207,7 @@ fn pairs_in(folder: &Arc<TempDir>, count: usize) -> Vec<Pair> {
 
 impl Pair {
     /// A pair that begins where a snapshot was taken, Bob having received last.
-    async fn new(
+    pub(crate) async fn new(
         store: &Store,
         folder: &Arc<TempDir>,
         number: usize,
@@ -210,7 +226,7 @@ impl Pair {
         })
     }
 
-    async fn message(&mut self) -> Result<(), Error> {
+    pub(crate) async fn message(&mut self) -> Result<(), Error> {
         let (sender, receiver) = (&mut self.next, &mut self.other);
         let (from, to) = (&sender.account, &receiver.account);
         let (envelope, read) = tokio::join!(

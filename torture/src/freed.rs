@@ -29,7 +29,7 @@ pub struct Finding {
 const PIECE: usize = 16;
 
 /// Backtraces are slow.
-const MOST_FINDINGS: usize = 200;
+const MOST_FINDINGS: usize = 1000;
 
 static WATCH: RwLock<Option<Watch>> = RwLock::new(None);
 static FINDINGS: Mutex<Vec<Finding>> = Mutex::new(Vec::new());

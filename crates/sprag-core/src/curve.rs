@@ -142,9 +142,10 @@ impl fmt::Debug for PublicKey {
 
 /// A private key: 32 clamped bytes, erased on drop.
 ///
-/// `Clone`, because stores hand out copies of records that hold it.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct PrivateKey([u8; 32]);
+/// `Clone`, because stores hand out copies of records that hold it. In a place of its own, so that moving it leaves
+/// no copy behind.
+#[derive(Clone)]
+pub struct PrivateKey(Box<[u8; 32]>);
 
 impl PrivateKey {
     /// Length of the serialised form in bytes.
@@ -170,7 +171,7 @@ impl PrivateKey {
 
     /// The 32 clamped bytes.
     pub fn serialize(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0)
+        Zeroizing::new(*self.0)
     }
 
     /// The public key that belongs to it.
@@ -222,13 +223,27 @@ impl PrivateKey {
     }
 
     fn clamped(bytes: &[u8; 32]) -> Self {
-        let mut key = Self(*bytes);
+        let mut key = Self(Box::new(*bytes));
         key.0[0] &= 0xf8;
         key.0[31] &= 0x7f;
         key.0[31] |= 0x40;
         key
     }
 }
+
+impl Zeroize for PrivateKey {
+    fn zeroize(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for PrivateKey {}
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

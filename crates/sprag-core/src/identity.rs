@@ -11,6 +11,7 @@ use crate::{
     address::ProtocolAddress,
     curve::{KeyPair, PrivateKey, PublicKey, SIGNATURE_LENGTH, SigningPoint},
     error::{KeyError, ProtocolError},
+    record::secret_bytes,
 };
 
 /// What goes before the other identity in the message that an alternate-identity signature signs.
@@ -88,7 +89,7 @@ impl IdentityKeyPair {
     /// # Errors
     /// [`ProtocolError::InvalidProtobufEncoding`], or the error of parsing either key.
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let mut stored = Stored::decode(bytes)?;
+        let mut stored = Stored::decode(secret_bytes(bytes.to_vec()))?;
         let identity_key = IdentityKey::deserialize(&stored.public_key)?;
         let private_key = PrivateKey::deserialize(&stored.private_key);
         stored.private_key.zeroize();

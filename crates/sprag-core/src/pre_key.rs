@@ -16,6 +16,7 @@ use crate::{
     error::{KeyError, ProtocolError},
     identity::IdentityKeyPair,
     kem,
+    record::secret_bytes,
     time::Timestamp,
 };
 
@@ -75,7 +76,7 @@ impl PreKeyRecord {
     /// # Errors
     /// [`ProtocolError::InvalidProtobufEncoding`]. Empty input is a record with id 0 and no keys.
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        Ok(Self(StoredPreKey::decode(bytes)?))
+        Ok(Self(StoredPreKey::decode(secret_bytes(bytes.to_vec()))?))
     }
 
     /// The stored form.
@@ -140,7 +141,7 @@ impl SignedPreKeyRecord {
     /// # Errors
     /// [`ProtocolError::InvalidProtobufEncoding`]. Empty input is a record with id 0 and no keys.
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        Ok(Self(StoredSignedKey::decode(bytes)?))
+        Ok(Self(StoredSignedKey::decode(secret_bytes(bytes.to_vec()))?))
     }
 
     /// The stored form.
@@ -232,7 +233,7 @@ impl KyberPreKeyRecord {
     /// # Errors
     /// [`ProtocolError::InvalidProtobufEncoding`]. Empty input is a record with id 0 and no keys.
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        Ok(Self(StoredSignedKey::decode(bytes)?))
+        Ok(Self(StoredSignedKey::decode(secret_bytes(bytes.to_vec()))?))
     }
 
     /// The stored form.

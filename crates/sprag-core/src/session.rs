@@ -68,7 +68,8 @@ impl Default for SenderChainRequirements {
 /// `Clone`, because stores hand out copies.
 #[derive(Clone, Default)]
 pub struct SessionRecord {
-    current: Option<SessionState>,
+    /// In a place of its own, so that moving the record leaves no copy of its keys behind.
+    current: Option<Box<SessionState>>,
     /// Encoded, newest first.
     previous: Vec<Bytes>,
 }
@@ -201,7 +202,7 @@ impl SessionRecord {
 
     fn current(&self) -> Result<&SessionState, ProtocolError> {
         self.current
-            .as_ref()
+            .as_deref()
             .ok_or(ProtocolError::SessionNotFound(None))
     }
 }
@@ -218,8 +219,8 @@ impl fmt::Debug for SessionRecord {
 #[derive(Message)]
 #[prost(skip_debug)]
 struct Stored {
-    #[prost(message, optional, tag = "1")]
-    current: Option<SessionState>,
+    #[prost(message, optional, boxed, tag = "1")]
+    current: Option<Box<SessionState>>,
     #[prost(bytes = "bytes", repeated, tag = "2")]
     previous: Vec<Bytes>,
 }

@@ -50,7 +50,7 @@ pub use self::{
     recovery::Recovery,
     transaction::Transaction,
 };
-pub(crate) use self::{transaction::Slot, turns::Turn};
+pub(crate) use self::{secret::SecretBytes, transaction::Slot, turns::Turn};
 
 use self::{
     cache::Cache, header::Header, names::Name, retry::Attempts, transaction::Reading, turns::Turns,

@@ -1,6 +1,10 @@
 //! What lies on the disk.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+};
 
 use tempfile::TempDir;
 
@@ -22,27 +26,27 @@ pub(crate) fn copy(folder: &Path) -> TempDir {
     copy
 }
 
-/// Which of `needles` are in one of the files, wholly or in part: SQLite spreads a long record over pages, so each is looked for in
-/// pieces of 16 bytes.
+/// Which of `needles` are in one of the files, wholly or in part: SQLite spreads a long record over pages, so each is looked
+/// for in pieces of 16 bytes.
 pub(crate) fn found<'a>(needles: impl Iterator<Item = &'a [u8]>, files: &[Vec<u8>]) -> Vec<bool> {
-    let mut index = Index::default();
+    let mut pieces: HashMap<[u8; PIECE], Vec<usize>> = HashMap::new();
+    // By the first three bytes of a piece, so that most windows are passed over at once.
+    let mut filter = vec![false; 1 << 24];
     let mut count = 0;
     for needle in needles {
-        let pieces = needle.chunks_exact(PIECE);
-        let pieces = pieces.filter_map(|piece| Some((piece.first_chunk()?, is_telling(piece))));
-        for (piece, _) in pieces.filter(|(_, telling)| *telling) {
-            index.add(piece, count);
+        for piece in needle.chunks_exact(PIECE).filter(|piece| is_telling(piece)) {
+            filter[place(piece)] = true;
+            let needles = pieces.entry(piece.try_into().unwrap()).or_default();
+            needles.push(count);
         }
         count += 1;
     }
     let mut found = vec![false; count];
-    for file in files {
-        for window in file.windows(PIECE) {
-            if let Some(window) = window.first_chunk() {
-                index
-                    .needles(window)
-                    .for_each(|needle| found[needle] = true);
-            }
+    for window in files.iter().flat_map(|file| file.windows(PIECE)) {
+        if filter[place(window)]
+            && let Some(needles) = pieces.get(window)
+        {
+            needles.iter().for_each(|needle| found[*needle] = true);
         }
     }
     found
@@ -52,38 +56,9 @@ const PIECE: usize = 16;
 
 /// Not zeros and the like, which are everywhere.
 fn is_telling(piece: &[u8]) -> bool {
-    let distinct: std::collections::BTreeSet<_> = piece.iter().collect();
-    distinct.len() >= 8
+    piece.iter().collect::<BTreeSet<_>>().len() >= 8
 }
 
-/// Pieces, sorted after all were added, and a filter in front.
-struct Index {
-    pieces: std::collections::HashMap<[u8; PIECE], Vec<usize>>,
-    filter: Vec<bool>,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            pieces: Default::default(),
-            filter: vec![false; 1 << 24],
-        }
-    }
-}
-
-impl Index {
-    fn add(&mut self, piece: &[u8; PIECE], needle: usize) {
-        self.filter[place(piece)] = true;
-        self.pieces.entry(*piece).or_default().push(needle);
-    }
-
-    fn needles(&self, window: &[u8; PIECE]) -> impl Iterator<Item = usize> {
-        let pieces = self.filter[place(window)].then(|| self.pieces.get(window));
-        pieces.flatten().into_iter().flatten().copied()
-    }
-}
-
-fn place(piece: &[u8; PIECE]) -> usize {
-    let [a, b, c, ..] = piece.map(usize::from);
-    a << 16 | b << 8 | c
+fn place(piece: &[u8]) -> usize {
+    usize::from(piece[0]) << 16 | usize::from(piece[1]) << 8 | usize::from(piece[2])
 }

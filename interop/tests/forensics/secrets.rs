@@ -158,7 +158,7 @@ impl Secrets {
 
     /// How many of each sort are in the files, wholly or in part.
     pub(crate) fn found_in(&self, files: &[Vec<u8>]) -> BTreeMap<Sort, usize> {
-        let (secrets, sorts): (Vec<_>, Vec<_>) = self.0.iter().unzip();
+        let (secrets, sorts): (Vec<&Vec<u8>>, Vec<&Sort>) = self.0.iter().unzip();
         let found = disk::found(secrets.into_iter().map(Vec::as_slice), files);
         let mut counts = BTreeMap::new();
         for (sort, _) in sorts.into_iter().zip(found).filter(|(_, found)| *found) {

@@ -80,7 +80,7 @@ impl PrivateKey {
         let open = || {
             hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
                 &OpModeR::Base,
-                &<X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&self.0)?,
+                &<X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&*self.0)?,
                 &<X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)?,
                 info,
                 ciphertext,

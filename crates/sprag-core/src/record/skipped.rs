@@ -80,9 +80,8 @@ impl<K: Numbered> SkippedKeys<K> {
     pub(crate) fn remove(&mut self, place: Place) {
         let blocks = self.make_mut();
         if let Some(block) = blocks.get_mut(place.block) {
-            let keys = &mut Arc::make_mut(block).0;
-            keys.remove(place.key);
-            if keys.is_empty() {
+            *block = Arc::new(block.without(place.key));
+            if block.0.is_empty() {
                 blocks.remove(place.block);
             }
         }
@@ -166,6 +165,14 @@ impl<K: Numbered> Block<K> {
         let mut block = Self::empty();
         block.0.push_back(key);
         Arc::new(block)
+    }
+
+    /// A copy without one key. Taking it out would leave a copy of its neighbour behind.
+    fn without(&self, key: usize) -> Self {
+        let mut block = Self::empty();
+        let others = (0..).zip(&self.0).filter(|(place, _)| *place != key);
+        block.0.extend(others.map(|(_, key)| key.clone()));
+        block
     }
 
     fn oldest(&self) -> Option<u32> {

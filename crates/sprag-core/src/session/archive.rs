@@ -42,7 +42,7 @@ impl SessionRecord {
     /// Makes `state` current; the session that was is archived.
     pub(super) fn promote(&mut self, state: SessionState) {
         self.archive_current_state();
-        self.current = Some(state);
+        self.current = Some(Box::new(state));
     }
 
     /// Makes `state`, which was archived at `position`, current again.
@@ -60,7 +60,7 @@ impl SessionRecord {
         let matches = |state: &SessionState| {
             state.version() == version && bool::from(state.alice_base_key.ct_eq(base_key))
         };
-        if self.current.as_ref().is_some_and(matches) {
+        if self.current.as_deref().is_some_and(matches) {
             return Ok(Some(Found::Current));
         }
         for (position, encoded) in self.previous.iter().enumerate() {

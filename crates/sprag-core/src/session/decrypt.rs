@@ -4,6 +4,8 @@
 //! An attempt computes what would change and touches nothing; only when the message has proved
 //! authentic is the change applied.
 
+use std::sync::Arc;
+
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -226,7 +228,7 @@ impl SessionState {
             self.add_receiver_chain(step.receiver_chain);
         }
         if let Some(position) = self.receiver_chain(message.ratchet_key()) {
-            let chain = &mut self.receiver_chains[position];
+            let chain = Arc::make_mut(&mut self.receiver_chains[position]);
             match change.source {
                 KeySource::Skipped(place) => chain.skipped_mut().remove(place),
                 KeySource::Chain { next, skipped, .. } => {

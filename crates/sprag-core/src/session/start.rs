@@ -1,6 +1,8 @@
 //! Starting a session: as initiator from a bundle, as recipient from a first message. Source: sheet
 //! 03 sections 3 to 5.
 
+use std::sync::Arc;
+
 use rand_core::CryptoRng;
 
 use super::{
@@ -102,10 +104,10 @@ impl SessionRecord {
         self.promote(SessionState {
             root_key: (*root_key).into(),
             sender_chain: Some(Chain::sending(&ratchet_key, &sending_key)),
-            receiver_chains: vec![Chain::receiving(
+            receiver_chains: vec![Arc::new(Chain::receiving(
                 &signed_pre_key.public_key,
                 &secrets.chain_key,
-            )],
+            ))],
             pending_pre_key: Some(pending),
             pending_kyber_pre_key: Some(pending_kyber),
             remote_registration_id: bundle.registration_id,

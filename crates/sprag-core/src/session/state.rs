@@ -1,6 +1,6 @@
 //! One session's state. Source: sheet 02 section 2.1.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use prost::{
@@ -38,8 +38,8 @@ pub(super) struct SessionState {
     pub(super) root_key: Field<32>,
     pub(super) previous_counter: u32,
     pub(super) sender_chain: Option<Chain>,
-    /// Oldest first.
-    pub(super) receiver_chains: Vec<Chain>,
+    /// Oldest first. Each in a place of its own: a list that grows or shrinks would leave copies of keys behind.
+    pub(super) receiver_chains: Vec<Arc<Chain>>,
     pub(super) pending_pre_key: Option<PendingPreKey>,
     pub(super) remote_registration_id: u32,
     pub(super) local_registration_id: u32,
@@ -100,7 +100,7 @@ impl SessionState {
 
     /// Adds the newest receiver chain, dropping the oldest beyond the limit.
     pub(super) fn add_receiver_chain(&mut self, chain: Chain) {
-        self.receiver_chains.push(chain);
+        self.receiver_chains.push(Arc::new(chain));
         let surplus = self
             .receiver_chains
             .len()
@@ -148,7 +148,9 @@ impl Message for SessionState {
         if let Some(chain) = &self.sender_chain {
             encoding::message::encode(6, chain, buf);
         }
-        encoding::message::encode_repeated(7, &self.receiver_chains, buf);
+        for chain in &self.receiver_chains {
+            encoding::message::encode(7, &**chain, buf);
+        }
         if let Some(pending) = &self.pending_pre_key {
             encoding::message::encode(9, pending, buf);
         }
@@ -178,7 +180,12 @@ impl Message for SessionState {
                 let chain = self.sender_chain.get_or_insert_default();
                 encoding::message::merge(wire_type, chain, buf, ctx)
             }
-            7 => encoding::message::merge_repeated(wire_type, &mut self.receiver_chains, buf, ctx),
+            7 => {
+                let mut chain = Chain::default();
+                encoding::message::merge(wire_type, &mut chain, buf, ctx)?;
+                self.receiver_chains.push(Arc::new(chain));
+                Ok(())
+            }
             9 => {
                 let pending = self.pending_pre_key.get_or_insert_default();
                 encoding::message::merge(wire_type, pending, buf, ctx)
@@ -201,6 +208,8 @@ impl Message for SessionState {
     }
 
     fn encoded_len(&self) -> usize {
+        let chains = self.receiver_chains.iter();
+        let chains = chains.map(|chain| message_len(7, &**chain));
         put_u32_len(1, self.stored_version)
             + put_bytes_len(2, &self.local_identity)
             + put_bytes_len(3, &self.remote_identity)
@@ -210,7 +219,7 @@ impl Message for SessionState {
                 .sender_chain
                 .as_ref()
                 .map_or(0, |chain| message_len(6, chain))
-            + encoding::message::encoded_len_repeated(7, &self.receiver_chains)
+            + chains.sum::<usize>()
             + self
                 .pending_pre_key
                 .as_ref()

@@ -16,7 +16,7 @@ use crate::{
     Error, PreKeyStores, SessionCipher, Transaction,
     backend::{Backend, Kind},
     durable::{
-        Slot,
+        SecretBytes, Slot,
         names::Name,
         value::{Incoming, Posted, Value},
     },
@@ -310,7 +310,7 @@ pub(super) fn incoming<B: Backend>(
         sender: sender.clone(),
         group: None,
         changed_identity: None,
-        plaintext: plaintext.into(),
+        plaintext: Bytes::from_owner(SecretBytes::from(plaintext)),
     }
 }
 

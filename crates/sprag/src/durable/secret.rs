@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes that are erased on drop, in one go: `Zeroizing` erases a vector byte by byte, which for sessions would
 /// take longer than to encode them.
-pub(super) struct SecretBytes(Vec<u8>);
+pub(crate) struct SecretBytes(Vec<u8>);
 
 impl From<Vec<u8>> for SecretBytes {
     fn from(bytes: Vec<u8>) -> Self {

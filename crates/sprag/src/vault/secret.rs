@@ -6,20 +6,22 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 /// A root secret: 32 random bytes, wiped on drop. `Debug` does not print them.
+///
+/// They lie in a place of their own, so that moving the secret leaves no copy of them behind.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<[u8; 32]>);
+pub struct Secret(Box<Zeroizing<[u8; 32]>>);
 
 impl Secret {
     /// A fresh secret.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut bytes = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *bytes);
+        let mut bytes = Box::new(Zeroizing::new([0; 32]));
+        rng.fill_bytes(&mut **bytes);
         Self(bytes)
     }
 
     /// The secret with these bytes, as a vault kept them.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(Zeroizing::new(*bytes))
+        Self(Box::new(Zeroizing::new(*bytes)))
     }
 
     /// The 32 bytes. Whoever has them reads everything that was sealed under them.
