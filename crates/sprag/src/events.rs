@@ -29,11 +29,11 @@ pub enum Event {
         /// Under which it was seen.
         address: ProtocolAddress,
     },
-    /// There are few one-time pre-keys left.
+    /// The server has few one-time pre-keys left; [upkeep](crate::Account::upkeep) makes new ones.
     KeysLow,
-    /// The signed pre-keys are to be replaced.
+    /// The signed pre-keys are to be replaced; upkeep begins with it.
     RotationDue,
-    /// They were.
+    /// New signed pre-keys are published.
     RotationDone,
     /// A session was put aside; nothing more is sent in it.
     SessionArchived {

@@ -45,8 +45,8 @@ impl Talk {
     pub(crate) async fn begin(&mut self, alice: &impl Alice) {
         let bundle = self.bob.bundle(BundleRequest::FULL, now()).unwrap();
         alice.start(&PreKeyBundle::try_from(&bundle).unwrap()).await;
-        self.to_bob(alice).await;
-        self.to_alice(alice).await;
+        self.send_to_bob(alice).await;
+        self.send_to_alice(alice).await;
     }
 
     /// Bob starts anew with a bundle of Alice's.
@@ -55,15 +55,15 @@ impl Talk {
         self.bob
             .process_bundle(&Address::new(ALICE, 1), &(&bundle).into(), now())
             .unwrap();
-        self.to_alice(alice).await;
-        self.to_bob(alice).await;
+        self.send_to_alice(alice).await;
+        self.send_to_bob(alice).await;
     }
 
     /// Two messages of Bob's, of which the first is late, and one of Alice's.
     pub(crate) async fn round(&mut self, alice: &impl Alice) {
         let late = self.bob_says();
-        self.to_alice(alice).await;
-        self.to_bob(alice).await;
+        self.send_to_alice(alice).await;
+        self.send_to_bob(alice).await;
         if let Some((envelope, text)) = self.late.replace(late) {
             assert_eq!(alice.receive(&envelope).await, text);
         }
@@ -92,7 +92,7 @@ impl Talk {
         self.ours.shared_with(&self.theirs, Sort::ChainKey)
     }
 
-    async fn to_bob(&mut self, alice: &impl Alice) {
+    async fn send_to_bob(&mut self, alice: &impl Alice) {
         let text = self.text();
         let envelope = alice.send(&text).await;
         let read = self.bob.decrypt(&Address::new(ALICE, 1), &envelope);
@@ -100,7 +100,7 @@ impl Talk {
         self.look(alice).await;
     }
 
-    async fn to_alice(&mut self, alice: &impl Alice) {
+    async fn send_to_alice(&mut self, alice: &impl Alice) {
         let (envelope, text) = self.bob_says();
         assert_eq!(alice.receive(&envelope).await, text);
         self.look(alice).await;

@@ -13,7 +13,7 @@ use super::{
     keys::{load_inventory, make_keys, name, names, put_inventory},
 };
 use crate::{
-    Error, KyberPreKeyStore, PreKeyStore, SignedPreKeyStore, Transaction,
+    Error, Event, KyberPreKeyStore, PreKeyStore, SignedPreKeyStore, Transaction,
     backend::{Backend, Kind},
     durable::{Turn, names::Name, value::OwnIdentity},
     upkeep::{
@@ -37,6 +37,30 @@ struct Known {
     good_until: Option<Timestamp>,
     /// Whether a one-time key was used up since the last upkeep.
     keys_were_used: bool,
+}
+
+/// What is told before an action is performed. The first keys of an account replace none.
+fn before(action: &Action) -> Vec<Event> {
+    let Action::Generate(generations) = action else {
+        return Vec::new();
+    };
+    let replaces = |one_time| {
+        let mut replaced = generations.iter().filter(|made| made.after.is_some());
+        replaced.any(|made| made.sort.is_one_time() == one_time)
+    };
+    let few = replaces(true).then_some(Event::KeysLow);
+    let due = replaces(false).then_some(Event::RotationDue);
+    few.into_iter().chain(due).collect()
+}
+
+/// What is told after it.
+fn after(action: &Action) -> Vec<Event> {
+    match action {
+        Action::Confirm(keys) if keys.iter().any(|keys| !keys.sort.is_one_time()) => {
+            vec![Event::RotationDone]
+        }
+        _ => Vec::new(),
+    }
 }
 
 impl Hints {
@@ -85,11 +109,19 @@ impl<B: Backend> Account<B> {
     ) -> Result<(), Error> {
         let mut view = ServerView::new(server.counts().await?);
         while let Some(action) = self.next_action(Some(&view)).await? {
+            self.tell(before(&action));
             self.perform(server, &mut view, &action).await?;
             info!(%action, "done");
+            self.tell(after(&action));
             done(&action);
         }
         self.note_check().await
+    }
+
+    fn tell(&self, events: Vec<Event>) {
+        for event in events {
+            self.store.events().emit(self.id, event);
+        }
     }
 
     /// What [`upkeep`](Self::upkeep) would do now.

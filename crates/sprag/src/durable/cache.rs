@@ -2,8 +2,8 @@
 //!
 //! The cache decides nothing: what it gives is expected by the commit with its version, like everything
 //! that was read. If somebody else was faster the commit fails, the records are forgotten, and the
-//! operation runs again from fresh reads. It keeps what is used often and small in number: sessions and
-//! identities.
+//! operation runs again from fresh reads. It keeps what is used often and small in number: sessions,
+//! identities, and our own identity, whose private key is wiped when it is dropped.
 
 use std::{collections::HashMap, mem, sync::Arc};
 
@@ -62,7 +62,7 @@ impl Cache {
     pub(super) fn put(&mut self, key: RecordKey, cached: Cached) {
         // A session lies there decoded, and its parts once more encoded.
         let (entry, bytes) = match &*cached.value {
-            Value::Session(_) | Value::Identity(_) => {
+            Value::Session(_) | Value::Identity(..) | Value::Account(_) => {
                 let bytes = ENTRY + 2 * cached.size;
                 (Entry::Record(cached), bytes)
             }

@@ -88,6 +88,7 @@ impl<B: Backend> DurableStore<B> {
     ///
     /// # Errors
     /// [`Error::StoreNotSealed`]; otherwise what vault and storage report.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn new_epoch(&self) -> Result<EpochChange, Error> {
         self.finish_epoch().await?;
         self.begin_epoch().await?;
@@ -101,6 +102,7 @@ impl<B: Backend> DurableStore<B> {
     ///
     /// # Errors
     /// As for [`new_epoch`](Self::new_epoch). In a store in clear text nothing is ever due.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn upkeep(&self) -> Result<Option<EpochChange>, Error> {
         if self.header().epochs.is_none() {
             return Ok(None);

@@ -84,6 +84,7 @@ impl<B: Backend> DurableStore<B> {
     ///
     /// # Errors
     /// What the storage reports.
+    #[tracing::instrument(level = "debug", skip_all)]
     pub async fn examine(&self) -> Result<Examination, Error> {
         let mut survey = Survey::default();
         let mut after = None;
