@@ -9,8 +9,6 @@
 mod alice;
 #[path = "forensics/disk.rs"]
 mod disk;
-#[path = "forensics/log.rs"]
-mod log;
 #[path = "forensics/rows.rs"]
 mod rows;
 #[path = "forensics/secrets.rs"]
@@ -20,10 +18,10 @@ mod talk;
 
 use sprag::backend::{Backend, Checkpoint};
 use sprag::{DurableStore, StoreOptions};
+use sprag_testkit::Log;
 use tempfile::TempDir;
 
 use alice::{Naive, Sealed};
-use log::Log;
 use rows::{Copy, moments};
 use secrets::{Secrets, Sort};
 use talk::Talk;
@@ -203,7 +201,8 @@ fn an_old_copy_opens_no_more_after_a_new_epoch() {
 #[test]
 fn no_secret_is_told_to_log_errors_or_debug() {
     run(async {
-        let log = Log::begin();
+        let log = Log::default();
+        tracing::subscriber::set_global_default(log.clone()).unwrap();
         let (alice, mut talk) = (Sealed::new().await, Talk::new());
         talk.begin(&alice).await;
         for _ in 0..5 {

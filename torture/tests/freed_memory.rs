@@ -4,20 +4,18 @@
 //! that looks for each of them in whatever is given back.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use async_trait::async_trait;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sprag::{
     Account, DurableStore, Environment, Error, IdentityKeyStore, PreKeyStore, ProtocolAddress,
-    SessionStore, StoreOptions, Timestamp,
-    backend::MemoryBackend,
+    SessionStore, StoreOptions, Timestamp, backend::MemoryBackend,
     protocol::identity::IdentityKeyPair,
-    vault::{MemoryVault, Secret, Vault, VaultError},
 };
 use sprag_torture::freed::{self, Finding, Searching};
+use sprag_torture::vault::{Change, RecordedVault};
 
 #[global_allocator]
 static ALLOCATOR: Searching = Searching;
@@ -107,7 +105,7 @@ fn ours(backtrace: &str) -> String {
 
 /// Alice and Bob talk; `learning` is told their secrets after each step.
 async fn tell(mut learning: Option<&mut Secrets>) {
-    let vault = Watched::default();
+    let vault = RecordedVault::default();
     let (environment, backend) = (Repeated::default(), MemoryBackend::new());
     let open = || {
         let options = StoreOptions::new().environment(environment.clone());
@@ -141,10 +139,11 @@ async fn tell(mut learning: Option<&mut Secrets>) {
     let pair = Pair::open(&store, &alice, &bob).await;
     pair.round(&mut learning).await;
     if let Some(secrets) = learning {
-        let roots = vault.roots.lock().unwrap();
-        roots
-            .iter()
-            .for_each(|root| secrets.add("root of the vault", root.as_bytes()));
+        for change in vault.changes() {
+            if let Change::Create(_, root) = change {
+                secrets.add("root of the vault", root.as_bytes());
+            }
+        }
     }
 }
 
@@ -230,41 +229,6 @@ impl Environment for Repeated {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         seed[..8].copy_from_slice(&number.to_be_bytes());
         Ok(())
-    }
-}
-
-/// Tells what it was given.
-#[derive(Clone, Default)]
-struct Watched {
-    inner: MemoryVault,
-    roots: Arc<Mutex<Vec<Secret>>>,
-}
-
-#[async_trait]
-impl Vault for Watched {
-    fn kind(&self) -> &str {
-        self.inner.kind()
-    }
-
-    async fn create(&self, name: &str, secret: &Secret) -> Result<(), VaultError> {
-        self.roots.lock().unwrap().push(secret.clone());
-        self.inner.create(name, secret).await
-    }
-
-    async fn load(&self, name: &str) -> Result<Option<Secret>, VaultError> {
-        self.inner.load(name).await
-    }
-
-    async fn destroy(&self, name: &str) -> Result<(), VaultError> {
-        self.inner.destroy(name).await
-    }
-
-    async fn anchor(&self, name: &str) -> Result<u64, VaultError> {
-        self.inner.anchor(name).await
-    }
-
-    async fn raise_anchor(&self, name: &str, value: u64) -> Result<(), VaultError> {
-        self.inner.raise_anchor(name, value).await
     }
 }
 

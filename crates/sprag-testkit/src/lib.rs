@@ -6,7 +6,7 @@
 //! | [`backend`] | contracts for backends of the durable store, a backend that fails |
 //! | [`vault`] | contracts for vaults, and one for tests of stores |
 //! | [`account`] | accounts end to end over any backend |
-//! | [`Clock`], [`MemoryKeyServer`] | a clock that the test sets, a server for pre-keys that can lose them |
+//! | [`Clock`], [`MemoryKeyServer`], [`Log`] | a clock that the test sets, a server for pre-keys that can lose them, a log to search |
 //! | [`replay`] | replay of recordings of the protocol |
 //! | [`fuzz`] | what must hold for any bytes at all |
 //!
@@ -17,6 +17,7 @@ pub mod backend;
 mod clock;
 pub mod fuzz;
 mod key_server;
+mod log;
 pub mod replay;
 pub mod stores;
 pub mod vault;
@@ -24,4 +25,5 @@ pub mod vault;
 pub use self::{
     clock::Clock,
     key_server::{MemoryKeyServer, ServerFault},
+    log::Log,
 };

@@ -1,63 +1,15 @@
 //! What goes to the log: no secret, no plaintext, and no peer's name.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    fmt::{Debug, Write},
-    sync::{Arc, Mutex},
-};
-
 use sprag::{
     Account, DurableStore, ProtocolAddress,
     backend::{Backend, BackendError, Batch, Kind, MemoryBackend, OperationId},
 };
 use sprag_testkit::{
+    Log,
     backend::{Call, Fault, FaultyBackend},
     vault::{self, FaultyVault, VaultFault},
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-};
-
-/// Takes everything down.
-#[derive(Clone, Default)]
-struct Listener(Arc<Mutex<String>>);
-
-struct Writer<'a>(&'a mut String);
-
-impl Visit for Writer<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("sprag")
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut text = self.0.lock().unwrap();
-        write!(text, "\n{}", span.metadata().name()).unwrap();
-        span.record(&mut Writer(&mut text));
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Writer(&mut self.0.lock().unwrap()));
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = self.0.lock().unwrap();
-        text.push('\n');
-        event.record(&mut Writer(&mut text));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 /// Alters every session a little.
 async fn damage_sessions(backend: &MemoryBackend) {
@@ -76,8 +28,8 @@ async fn damage_sessions(backend: &MemoryBackend) {
 
 #[tokio::test]
 async fn logs_name_nobody_and_hold_no_secret() {
-    let listener = Listener::default();
-    let _guard = tracing::subscriber::set_default(listener.clone());
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
 
     let backend = FaultyBackend::new(MemoryBackend::new());
     let vault = FaultyVault::new();
@@ -130,7 +82,7 @@ async fn logs_name_nobody_and_hold_no_secret() {
     let found = store.examine().await.unwrap();
     assert!(!found.damaged.is_empty());
 
-    let log = listener.0.lock().unwrap();
+    let log = log.text();
     for expected in [
         "send",
         "receive",

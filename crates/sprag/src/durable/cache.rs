@@ -158,10 +158,14 @@ impl Generations {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use sprag_core::session::SessionRecord;
+    use sprag_core::{address::ProtocolAddress, identity::IdentityKeyPair, session::SessionRecord};
 
     use super::*;
-    use crate::backend::{AccountId, Kind};
+    use crate::{
+        IdentityPolicy, IdentityScope,
+        backend::{AccountId, Kind},
+        durable::value::OwnIdentity,
+    };
 
     fn key(name: u16) -> RecordKey {
         RecordKey::fixed(AccountId::STORE, Kind::Session, name.to_be_bytes())
@@ -229,8 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn only_sessions_and_identities_are_kept() {
+    fn only_what_conversations_need_is_kept() {
         let mut cache = Cache::default();
+        let own = OwnIdentity {
+            address: ProtocolAddress::new("alice", 1).unwrap(),
+            key_pair: IdentityKeyPair::generate(&mut rand::rng()),
+            registration_id: 1,
+            policy: IdentityPolicy::default(),
+            scope: IdentityScope::default(),
+        };
+        let account = Cached {
+            value: Arc::new(Value::Account(own)),
+            ..cached(5, 1)
+        };
+        cache.put(key(2), account);
+        assert_eq!(number(&mut cache, 2), Some(5));
         let counter = Cached {
             value: Arc::new(Value::Counter(1)),
             ..cached(1, 1)

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
-use sprag_core::address::ProtocolAddress;
+use sprag_core::address::{DeviceId, ProtocolAddress};
 
 use super::{
     DurableStore, frame,
@@ -249,6 +249,7 @@ impl Survey {
                 let id = header.names.account(&entry.address);
                 self.accounts.insert(id, entry.address);
             }
+            Kind::Directory => self.peers.extend(devices(&name, payload)),
             Kind::Account if *name == Name::Account.bytes() => {
                 Value::decode(Name::Account, payload)?;
             }
@@ -274,6 +275,18 @@ impl Survey {
             damaged: self.damaged.iter().copied().map(damage).collect(),
         }
     }
+}
+
+/// Whom a list of devices names, if the record is one.
+fn devices(name: &[u8], payload: Bytes) -> Vec<ProtocolAddress> {
+    let Some(name) = names::listed(name) else {
+        return Vec::new();
+    };
+    let Some(Value::Devices(devices)) = Value::decode(Name::Devices(name), payload) else {
+        return Vec::new();
+    };
+    let address = |device: DeviceId| ProtocolAddress::new(name, device.into()).ok();
+    devices.into_iter().filter_map(address).collect()
 }
 
 /// Whether the record at `place` is about `peer`.

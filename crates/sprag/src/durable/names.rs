@@ -31,6 +31,9 @@ const ACCOUNT: u8 = 0x80;
 const ENVELOPE: u8 = 0x81;
 const OUTGOING: u8 = 0x82;
 
+/// What the name of a list of devices begins with.
+const DEVICES: u8 = 2;
+
 /// What one record is about.
 #[derive(Clone, Copy)]
 pub(crate) enum Name<'a> {
@@ -116,7 +119,7 @@ impl Name<'_> {
             Self::Outbox(id) => id.as_bytes().to_vec(),
             Self::Inbox(id) => id.as_bytes().to_vec(),
             Self::Stamp(kind) => vec![1, kind.code()],
-            Self::Devices(name) => [&[2], name.as_bytes()].concat(),
+            Self::Devices(name) => [&[DEVICES], name.as_bytes()].concat(),
             Self::Counter(kind) => vec![kind.code()],
         }
     }
@@ -219,6 +222,11 @@ fn address_bytes(address: &ProtocolAddress) -> Vec<u8> {
 pub(crate) fn address(name: &[u8]) -> Option<ProtocolAddress> {
     let (device, name) = name.split_last()?;
     ProtocolAddress::new(str::from_utf8(name).ok()?, (*device).into()).ok()
+}
+
+/// Whose devices a list is of, by the name of its record.
+pub(crate) fn listed(name: &[u8]) -> Option<&str> {
+    str::from_utf8(name.strip_prefix(&[DEVICES])?).ok()
 }
 
 /// Group and sender of the name of a sender key.

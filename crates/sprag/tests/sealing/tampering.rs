@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use sprag::{
-    IdentityKeyStore, Transaction,
+    AccountOptions, DurableStore, IdentityKeyStore, IdentityScope, Transaction,
     backend::{Backend, Batch, Kind, MemoryBackend, OperationId, Record, RecordKey, Version},
+    vault::MemoryVault,
 };
 
 use super::world::{World, address, records, refused};
@@ -193,4 +194,26 @@ async fn an_earlier_copy_of_one_row_is_not_told() {
     let found = transaction.load_identity(&bob).await.unwrap();
     assert!(found == known || found.as_ref() == Some(new.identity_key()));
     assert_eq!(world.store().examine().await.unwrap().damaged, []);
+}
+
+/// Whom a record was about is known from the lists of devices, too, where identities are those of whole names.
+#[tokio::test]
+async fn a_damaged_session_is_named_whatever_identities_are_of() {
+    let backend = MemoryBackend::new();
+    let store = DurableStore::open(backend.clone(), MemoryVault::new()).await;
+    let store = store.unwrap();
+    let options = AccountOptions::new(address("alice")).identity_scope(IdentityScope::PerName);
+    let alice = options.create(store.clone()).await;
+    let (alice, bob) = (alice.unwrap(), World::new().await.bob);
+    let bundle = bob.bundle().await.unwrap();
+    alice.start_session(bob.address(), &bundle).await.unwrap();
+    let all = records(&backend).await;
+    let (key, record) = all
+        .iter()
+        .find(|(key, _)| key.kind() == Kind::Session)
+        .unwrap();
+    put(&backend, *key, &with_byte_flipped(record, 9)).await;
+    let damaged = store.examine().await.unwrap().damaged;
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert_eq!(damaged[0].peer.as_ref(), Some(bob.address()));
 }
