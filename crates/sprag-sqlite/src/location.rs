@@ -2,7 +2,7 @@
 //! and whether it is still the one that was opened.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -211,41 +211,57 @@ impl Watch {
         let watched = [path.to_owned(), beside(path, "-wal")]
             .into_iter()
             .map(|path| {
-                let metadata = fs::metadata(&path)
+                let identity = Identity::of(&path)
                     .map_err(|error| io_error("looking at the store", &error))?;
-                Ok((path, Identity::of(&metadata)))
+                Ok((path, identity))
             });
         Ok(Self(watched.collect::<Result<_, BackendError>>()?))
     }
 
     /// Whether all files are the ones that were opened.
     pub(crate) fn is_in_place(&self) -> bool {
-        self.0.iter().all(|(path, opened)| {
-            fs::metadata(path).is_ok_and(|found| Identity::of(&found) == *opened)
-        })
+        self.0
+            .iter()
+            .all(|(path, opened)| Identity::of(path).is_ok_and(|found| found == *opened))
     }
 }
 
-/// Device and inode.
-#[cfg(unix)]
+/// Device and inode of a file.
 #[derive(PartialEq, Eq)]
 struct Identity(u64, u64);
 
-#[cfg(unix)]
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self(metadata.dev(), metadata.ino())
+    /// Linux is asked for the inode alone. Whoever asks for the times of a file, too, has the next write change them,
+    /// for which the next sync has to write the inode: another wait for the disk at each commit.
+    #[cfg(target_os = "linux")]
+    fn of(path: &Path) -> io::Result<Self> {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
+            Ok(found) => Ok(Self(
+                makedev(found.stx_dev_major, found.stx_dev_minor),
+                found.stx_ino,
+            )),
+            // The kernel is older than the call, or a sandbox forbids it.
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => Self::by_all(path),
+            Err(error) => Err(error.into()),
+        }
     }
-}
 
-#[cfg(not(unix))]
-#[derive(PartialEq, Eq)]
-struct Identity;
+    #[cfg(not(target_os = "linux"))]
+    fn of(path: &Path) -> io::Result<Self> {
+        Self::by_all(path)
+    }
 
-#[cfg(not(unix))]
-impl Identity {
-    fn of(_: &Metadata) -> Self {
-        Self
+    /// Asks for everything.
+    #[cfg(unix)]
+    fn by_all(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).map(|found| Self(found.dev(), found.ino()))
+    }
+
+    /// All files look alike.
+    #[cfg(not(unix))]
+    fn by_all(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|_| Self(0, 0))
     }
 }
