@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::error::KeyError;
+use crate::{error::KeyError, stack};
 
 /// The secret that encapsulation and decapsulation share, 32 bytes; forgotten on drop.
 pub type SharedSecret = Zeroizing<[u8; 32]>;
@@ -91,12 +91,14 @@ impl PublicKey {
     pub fn encapsulate<R: CryptoRng + ?Sized>(&self, rng: &mut R) -> (SharedSecret, Ciphertext) {
         let mut random = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *random);
-        let (ciphertext, secret) = kyber1024::encapsulate(&(&*self.raw).into(), *random);
-        let ciphertext = Ciphertext {
-            key_type: self.key_type,
-            raw: Box::new(*ciphertext.as_slice()),
-        };
-        (Zeroizing::new(secret), ciphertext)
+        stack::erasing_deeply(|| {
+            let (ciphertext, secret) = kyber1024::encapsulate(&(&*self.raw).into(), *random);
+            let ciphertext = Ciphertext {
+                key_type: self.key_type,
+                raw: Box::new(*ciphertext.as_slice()),
+            };
+            (Zeroizing::new(secret), ciphertext)
+        })
     }
 }
 
@@ -163,11 +165,11 @@ impl SecretKey {
                 expected: self.key_type as u8,
             });
         }
-        let key = (&*self.raw).into();
-        Ok(Zeroizing::new(kyber1024::decapsulate(
-            &key,
-            &(&*ciphertext.raw).into(),
-        )))
+        stack::erasing_deeply(|| {
+            let key = (&*self.raw).into();
+            let secret = kyber1024::decapsulate(&key, &(&*ciphertext.raw).into());
+            Ok(Zeroizing::new(secret))
+        })
     }
 }
 
@@ -224,18 +226,20 @@ impl KeyPair {
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         let mut random = Zeroizing::new([0; 64]);
         rng.fill_bytes(&mut *random);
-        let pair = kyber1024::generate_key_pair(*random);
         let key_type = KeyType::Kyber1024;
-        Self {
-            public_key: PublicKey {
-                key_type,
-                raw: Box::new(*pair.pk()),
-            },
-            secret_key: SecretKey {
-                key_type,
-                raw: Box::new(*pair.sk()),
-            },
-        }
+        stack::erasing_deeply(|| {
+            let pair = kyber1024::generate_key_pair(*random);
+            Self {
+                public_key: PublicKey {
+                    key_type,
+                    raw: Box::new(*pair.pk()),
+                },
+                secret_key: SecretKey {
+                    key_type,
+                    raw: Box::new(*pair.sk()),
+                },
+            }
+        })
     }
 
     /// A pair from its two serialised halves. That they belong together is not checked.

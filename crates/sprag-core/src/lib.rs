@@ -94,6 +94,7 @@ pub mod sender_key;
 pub mod service_id;
 pub mod session;
 pub mod spqr;
+mod stack;
 pub mod time;
 
 pub use error::{KeyError, ProtocolError};

@@ -29,7 +29,7 @@ pub use server_certificate::ServerCertificate;
 pub use v1::seal as seal_v1;
 pub use v2::SealedContent;
 
-use crate::{error::ProtocolError, identity::IdentityKeyPair};
+use crate::{error::ProtocolError, identity::IdentityKeyPair, stack};
 
 /// First byte of a version 1 message. High nibble: the oldest version that can read it; low nibble: the writer's.
 const VERSION_1: u8 = 0x11;
@@ -51,11 +51,11 @@ pub fn open(
     recipient: &IdentityKeyPair,
 ) -> Result<UnidentifiedSenderMessageContent, ProtocolError> {
     let (version, body) = sealed.split_first().ok_or(EMPTY)?;
-    match version >> 4 {
+    stack::erasing(|| match version >> 4 {
         0 | 1 => v1::open(body, recipient),
         2 => v2::open(body, recipient),
         version => Err(ProtocolError::UnknownSealedSenderVersion(version)),
-    }
+    })
 }
 
 const EMPTY: ProtocolError = invalid("the message is empty");

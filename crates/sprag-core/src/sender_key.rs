@@ -18,6 +18,7 @@ use prost::Message;
 use zeroize::Zeroizing;
 
 use crate::{error::ProtocolError, record::secret_bytes};
+use distribute::MAX_STATES;
 use state::SenderKeyState;
 
 /// One sender's chains in one distribution of a group, in bytes that libsignal reads and writes.
@@ -43,7 +44,11 @@ impl SenderKeyRecord {
     /// # Errors
     /// [`ProtocolError::InvalidProtobufEncoding`].
     pub fn deserialize(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let Stored { states } = Stored::decode(secret_bytes(bytes.to_vec()))?;
+        // With room for all chains: growing would leave copies of them behind.
+        let states = Vec::with_capacity(MAX_STATES);
+        let mut stored = Stored { states };
+        stored.merge(secret_bytes(bytes.to_vec()))?;
+        let Stored { states } = stored;
         Ok(Self { states })
     }
 

@@ -19,7 +19,7 @@ use crate::{
     curve::{KeyPair, PublicKey},
     error::ProtocolError,
     identity::{IdentityKey, IdentityKeyPair},
-    kdf,
+    kdf, stack,
 };
 
 /// What goes before the two keys in the first salt.
@@ -34,6 +34,15 @@ const MAC_LENGTH: usize = 10;
 /// # Errors
 /// [`ProtocolError::Key`] if an agreement gives zero: the recipient's key is unfit.
 pub fn seal<R: CryptoRng + ?Sized>(
+    content: &UnidentifiedSenderMessageContent,
+    sender: &IdentityKeyPair,
+    recipient: &IdentityKey,
+    rng: &mut R,
+) -> Result<Vec<u8>, ProtocolError> {
+    stack::erasing(|| seal_both_layers(content, sender, recipient, rng))
+}
+
+fn seal_both_layers<R: CryptoRng + ?Sized>(
     content: &UnidentifiedSenderMessageContent,
     sender: &IdentityKeyPair,
     recipient: &IdentityKey,

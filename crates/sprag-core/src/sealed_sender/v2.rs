@@ -13,7 +13,7 @@ use crate::{
     curve::{KeyPair, PrivateKey, PublicKey},
     error::ProtocolError,
     identity::{IdentityKey, IdentityKeyPair},
-    kdf,
+    kdf, stack,
 };
 
 const LABEL_EPHEMERAL: &[u8] = b"Sealed Sender v2: r (2023-08)";
@@ -47,13 +47,15 @@ impl SealedContent {
     ) -> Result<Self, ProtocolError> {
         let mut secret = Zeroizing::new([0; SECRET_LENGTH]);
         rng.fill_bytes(&mut *secret);
-        let ciphertext = content_cipher(&secret)
-            .encrypt(&Nonce::default(), content.serialized())
-            .map_err(|_| ProtocolError::InvalidArgument("the content is too long"))?;
-        Ok(Self {
-            ephemeral: ephemeral(&secret)?,
-            secret,
-            ciphertext,
+        stack::erasing(|| {
+            let ciphertext = content_cipher(&secret)
+                .encrypt(&Nonce::default(), content.serialized())
+                .map_err(|_| ProtocolError::InvalidArgument("the content is too long"))?;
+            Ok(Self {
+                ephemeral: ephemeral(&secret)?,
+                secret,
+                ciphertext,
+            })
         })
     }
 
@@ -79,6 +81,14 @@ impl SealedContent {
 
     /// What only `recipient` gets.
     pub(super) fn key_material(
+        &self,
+        sender: &IdentityKeyPair,
+        recipient: &IdentityKey,
+    ) -> Result<[u8; KEY_MATERIAL_LENGTH], ProtocolError> {
+        stack::erasing(|| self.seal_secret(sender, recipient))
+    }
+
+    fn seal_secret(
         &self,
         sender: &IdentityKeyPair,
         recipient: &IdentityKey,

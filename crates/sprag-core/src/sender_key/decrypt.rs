@@ -10,6 +10,7 @@ use crate::{
     error::ProtocolError,
     message::{CiphertextMessageType, SenderKeyMessage},
     record::{ChainKey, NumberedKey, Place},
+    stack,
 };
 
 /// How far a message may be ahead of its chain.
@@ -29,6 +30,10 @@ impl SenderKeyRecord {
     /// [`ProtocolError::SenderKeyUsedUp`]; [`ProtocolError::InvalidSenderKeySession`] if the chain is
     /// damaged.
     pub fn decrypt(&mut self, message: &SenderKeyMessage) -> Result<Vec<u8>, ProtocolError> {
+        stack::erasing(|| self.decrypt_step(message))
+    }
+
+    fn decrypt_step(&mut self, message: &SenderKeyMessage) -> Result<Vec<u8>, ProtocolError> {
         let mut states = self.states.iter_mut();
         let state = states
             .find(|state| state.chain_id() == message.chain_id())

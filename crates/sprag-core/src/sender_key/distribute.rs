@@ -10,26 +10,18 @@ use crate::{
     error::ProtocolError,
     message::{DistributionParts, SenderKeyDistributionMessage, VERSION_SENDER_KEY},
     record::ChainKey,
+    stack,
 };
 
 /// How many chains a record keeps.
-const MAX_STATES: usize = 5;
+pub(super) const MAX_STATES: usize = 5;
 
 impl SenderKeyRecord {
     /// Our own record with a new chain, which nobody knows yet. Draws 4 bytes and twice 32.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let chain_id = rng.next_u32() >> 1;
-        let mut chain_key = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *chain_key);
-        let state = SenderKeyState::new(
-            VERSION_SENDER_KEY,
-            chain_id,
-            ChainKey::new(0, &chain_key),
-            SigningKeys::sending(&KeyPair::generate(rng)),
-        );
-        Self {
-            states: vec![state],
-        }
+        stack::erasing(|| Self {
+            states: vec![new_state(rng)],
+        })
     }
 
     /// The message by which a new member of `distribution_id` reads what we send from now on, but
@@ -72,10 +64,26 @@ impl SenderKeyRecord {
     /// Puts a chain in front, as it is known already if it is, and drops the oldest beyond the limit. One
     /// of the same number that is signed by another key is replaced.
     fn add(&mut self, state: SenderKeyState) {
-        let known = self.states.iter().position(|old| old.is_same_chain(&state));
-        let state = known.map_or(state, |position| self.states.remove(position));
-        self.states.retain(|old| old.chain_id() != state.chain_id());
-        self.states.truncate(MAX_STATES - 1);
-        self.states.insert(0, state);
+        let known = self.states.iter().find(|old| old.is_same_chain(&state));
+        let state = known.cloned().unwrap_or(state);
+        let id = state.chain_id();
+        let others = self.states.iter().filter(|old| old.chain_id() != id);
+        // Copied: moving chains about in their list would leave parts of them behind.
+        let mut states = Vec::with_capacity(MAX_STATES);
+        states.push(state);
+        states.extend(others.take(MAX_STATES - 1).cloned());
+        self.states = states;
     }
+}
+
+fn new_state<R: CryptoRng + ?Sized>(rng: &mut R) -> SenderKeyState {
+    let chain_id = rng.next_u32() >> 1;
+    let mut chain_key = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *chain_key);
+    SenderKeyState::new(
+        VERSION_SENDER_KEY,
+        chain_id,
+        ChainKey::new(0, &chain_key),
+        SigningKeys::sending(&KeyPair::generate(rng)),
+    )
 }

@@ -7,6 +7,7 @@ use super::{SenderKeyRecord, message_keys::MessageKeys};
 use crate::{
     error::ProtocolError,
     message::{SenderKeyMessage, SenderKeyParts},
+    stack,
 };
 
 impl SenderKeyRecord {
@@ -19,6 +20,15 @@ impl SenderKeyRecord {
     /// [`ProtocolError::InvalidSenderKeySession`] if there is no chain, it is damaged, or it is somebody
     /// else's; [`ProtocolError::SenderKeyUsedUp`] at the end of the chain.
     pub fn encrypt<R: CryptoRng + ?Sized>(
+        &mut self,
+        distribution_id: Uuid,
+        plaintext: &[u8],
+        rng: &mut R,
+    ) -> Result<SenderKeyMessage, ProtocolError> {
+        stack::erasing(|| self.encrypt_step(distribution_id, plaintext, rng))
+    }
+
+    fn encrypt_step<R: CryptoRng + ?Sized>(
         &mut self,
         distribution_id: Uuid,
         plaintext: &[u8],

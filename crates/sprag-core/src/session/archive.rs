@@ -40,13 +40,13 @@ impl SessionRecord {
     }
 
     /// Makes `state` current; the session that was is archived.
-    pub(super) fn promote(&mut self, state: SessionState) {
+    pub(super) fn promote(&mut self, state: Box<SessionState>) {
         self.archive_current_state();
-        self.current = Some(Box::new(state));
+        self.current = Some(state);
     }
 
     /// Makes `state`, which was archived at `position`, current again.
-    pub(super) fn promote_archived(&mut self, position: usize, state: SessionState) {
+    pub(super) fn promote_archived(&mut self, position: usize, state: Box<SessionState>) {
         self.previous.remove(position);
         self.promote(state);
     }

@@ -23,7 +23,7 @@ use crate::{
     message::{CiphertextMessageType, PreKeySignalMessage, SignalMessage},
     ratchet::{MessageKeys, root_step},
     record::{ChainKey, Field, Place},
-    spqr,
+    spqr, stack,
 };
 
 /// How far a message may be ahead of its chain.
@@ -50,7 +50,8 @@ impl SessionRecord {
         parties: Parties<'_>,
         rng: &mut R,
     ) -> Result<Vec<u8>, ProtocolError> {
-        self.try_sessions(message, parties, CiphertextMessageType::Whisper, rng)
+        let message_type = CiphertextMessageType::Whisper;
+        stack::erasing(|| self.try_sessions(message, parties, message_type, rng))
     }
 
     /// Decrypts a message of a session that it or one before it started. The session must be there:
@@ -71,11 +72,12 @@ impl SessionRecord {
         let mut record = self.clone();
         match record.find(message.version().into(), &message.base_key().serialize())? {
             Some(Found::Current) => {}
-            Some(Found::Archived(position, state)) => record.promote_archived(position, *state),
+            Some(Found::Archived(position, state)) => record.promote_archived(position, state),
             None => return Err(ProtocolError::SessionNotFound(Some(parties.remote.clone()))),
         }
         let inner = message.message();
-        let plaintext = record.try_sessions(inner, parties, CiphertextMessageType::PreKey, rng)?;
+        let message_type = CiphertextMessageType::PreKey;
+        let plaintext = stack::erasing(|| record.try_sessions(inner, parties, message_type, rng))?;
         *self = record;
         Ok(plaintext)
     }
@@ -112,7 +114,7 @@ impl SessionRecord {
             match state.attempt(message, parties, rng) {
                 Ok((plaintext, change)) => {
                     state.apply(message, change);
-                    self.promote_archived(position, state);
+                    self.promote_archived(position, Box::new(state));
                     return Ok(plaintext);
                 }
                 Err(error @ ProtocolError::DuplicatedMessage { .. }) => return Err(error),

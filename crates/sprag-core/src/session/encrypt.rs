@@ -14,6 +14,7 @@ use crate::{
         address_binding,
     },
     ratchet::MessageKeys,
+    stack,
     time::Timestamp,
 };
 
@@ -38,9 +39,7 @@ impl SessionRecord {
     ) -> Result<CiphertextMessage, ProtocolError> {
         let not_found = || ProtocolError::SessionNotFound(Some(parties.remote.clone()));
         let state = self.current.as_mut().ok_or_else(not_found)?;
-        state
-            .encrypt(plaintext, parties, now, rng)?
-            .ok_or_else(not_found)
+        stack::erasing(|| state.encrypt(plaintext, parties, now, rng))?.ok_or_else(not_found)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
         SignedPreKeyRecord,
     },
     ratchet::root_step,
-    spqr,
+    spqr, stack,
     time::Timestamp,
 };
 
@@ -83,37 +83,10 @@ impl SessionRecord {
         now: Timestamp,
         rng: &mut R,
     ) -> Result<(), ProtocolError> {
-        let base_key = KeyPair::generate(rng);
-        let (secrets, ciphertext) = pqxdh::initiate(bundle, identity, &base_key, rng)?;
-        let bundle = bundle.bundle();
-        let signed_pre_key = &bundle.signed_pre_key;
-        let ratchet_key = KeyPair::generate(rng);
-        let agreement = ratchet_key.private_key.agree(&signed_pre_key.public_key)?;
-        let (root_key, sending_key) = root_step(&secrets.root_key[..], &agreement);
-
-        let pre_key_id = bundle.pre_key.as_ref().map(|pre_key| pre_key.id);
-        let pending = PendingPreKey::new(pre_key_id, signed_pre_key.id, &base_key.public_key, now);
-        let pending_kyber =
-            PendingKyberPreKey::new(bundle.kyber_pre_key.id, ciphertext.serialize());
-        let ends = Ends {
-            parties,
-            local: identity.identity_key(),
-            remote: &bundle.identity_key,
-            direction: spqr::Direction::AliceToBob,
-        };
-        self.promote(SessionState {
-            root_key: (*root_key).into(),
-            sender_chain: Some(Chain::sending(&ratchet_key, &sending_key)),
-            receiver_chains: vec![Arc::new(Chain::receiving(
-                &signed_pre_key.public_key,
-                &secrets.chain_key,
-            ))],
-            pending_pre_key: Some(pending),
-            pending_kyber_pre_key: Some(pending_kyber),
-            remote_registration_id: bundle.registration_id,
-            local_registration_id: registration_id,
-            ..ends.initial_state(&base_key.public_key, &secrets.pq_key)
+        let state = stack::erasing(|| {
+            SessionState::initiated(bundle, parties, identity, registration_id, now, rng)
         });
+        self.promote(state?);
         Ok(())
     }
 
@@ -162,6 +135,62 @@ impl SessionRecord {
         parties: Parties<'_>,
         keys: &RecipientKeys<'_>,
     ) -> Result<(), ProtocolError> {
+        let state = stack::erasing(|| SessionState::accepted(message, parties, keys));
+        self.promote(state?);
+        Ok(())
+    }
+}
+
+impl SessionState {
+    /// As the initiator has it.
+    fn initiated<R: CryptoRng + ?Sized>(
+        bundle: &VerifiedBundle<'_>,
+        parties: Parties<'_>,
+        identity: &IdentityKeyPair,
+        registration_id: u32,
+        now: Timestamp,
+        rng: &mut R,
+    ) -> Result<Box<Self>, ProtocolError> {
+        let base_key = KeyPair::generate(rng);
+        let (secrets, ciphertext) =
+            stack::erasing(|| pqxdh::initiate(bundle, identity, &base_key, rng))?;
+        let bundle = bundle.bundle();
+        let signed_pre_key = &bundle.signed_pre_key;
+        let ratchet_key = KeyPair::generate(rng);
+        let agreement = ratchet_key.private_key.agree(&signed_pre_key.public_key)?;
+        let (root_key, sending_key) = root_step(&secrets.root_key[..], &agreement);
+
+        let pre_key_id = bundle.pre_key.as_ref().map(|pre_key| pre_key.id);
+        let pending = PendingPreKey::new(pre_key_id, signed_pre_key.id, &base_key.public_key, now);
+        let pending_kyber =
+            PendingKyberPreKey::new(bundle.kyber_pre_key.id, ciphertext.serialize());
+        let ends = Ends {
+            parties,
+            local: identity.identity_key(),
+            remote: &bundle.identity_key,
+            direction: spqr::Direction::AliceToBob,
+        };
+        Ok(Box::new(SessionState {
+            root_key: (*root_key).into(),
+            sender_chain: Some(Chain::sending(&ratchet_key, &sending_key)),
+            receiver_chains: vec![Arc::new(Chain::receiving(
+                &signed_pre_key.public_key,
+                &secrets.chain_key,
+            ))],
+            pending_pre_key: Some(pending),
+            pending_kyber_pre_key: Some(pending_kyber),
+            remote_registration_id: bundle.registration_id,
+            local_registration_id: registration_id,
+            ..ends.initial_state(&base_key.public_key, &secrets.pq_key)
+        }))
+    }
+
+    /// As the recipient has it.
+    fn accepted(
+        message: &PreKeySignalMessage,
+        parties: Parties<'_>,
+        keys: &RecipientKeys<'_>,
+    ) -> Result<Box<Self>, ProtocolError> {
         if !message.base_key().is_canonical() {
             return Err(refused("incoming base key is invalid"));
         }
@@ -178,21 +207,21 @@ impl SessionRecord {
             kyber_pre_key: &keys.kyber_pre_key.secret_key()?,
         };
         let peer = message.identity_key();
-        let secrets = pqxdh::accept(&recipient, peer, message.base_key(), &ciphertext)?;
+        let secrets =
+            stack::erasing(|| pqxdh::accept(&recipient, peer, message.base_key(), &ciphertext))?;
         let ends = Ends {
             parties,
             local: keys.identity.identity_key(),
             remote: peer,
             direction: spqr::Direction::BobToAlice,
         };
-        self.promote(SessionState {
+        Ok(Box::new(SessionState {
             root_key: (*secrets.root_key).into(),
             sender_chain: Some(Chain::sending(&signed_pre_key, &secrets.chain_key)),
             remote_registration_id: message.registration_id(),
             local_registration_id: keys.registration_id,
             ..ends.initial_state(message.base_key(), &secrets.pq_key)
-        });
-        Ok(())
+        }))
     }
 }
 

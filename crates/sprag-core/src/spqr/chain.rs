@@ -5,6 +5,8 @@
 //! there are one to three links: the epoch sent in, the one before it, and the one after it once
 //! its secret is known. A step works on a copy of the chain, which is thrown away if it fails.
 
+use std::sync::Arc;
+
 use super::{
     ChainParams, Direction, Error, kdf,
     secret::{MessageKey, Secret},
@@ -23,7 +25,8 @@ pub(super) struct Chain {
     pub(super) params: ChainParams,
     pub(super) current_epoch: u64,
     pub(super) send_epoch: u64,
-    pub(super) next_root: Secret<32>,
+    /// Shared, so that a copy of the chain leaves none of it behind.
+    pub(super) next_root: Arc<Secret<32>>,
     /// Oldest first; the last one is that of the current epoch.
     pub(super) links: Vec<Link>,
 }
@@ -55,7 +58,7 @@ impl Chain {
             params,
             current_epoch: 0,
             send_epoch: 0,
-            next_root,
+            next_root: Arc::new(next_root),
             links: vec![link(direction, alice, bob)],
         }
     }
@@ -67,8 +70,12 @@ impl Chain {
         }
         let [next_root, alice, bob] = kdf::chain_add_epoch(&self.next_root, secret);
         self.current_epoch = epoch;
-        self.next_root = next_root;
-        self.links.push(link(self.direction, alice, bob));
+        self.next_root = Arc::new(next_root);
+        // Copied: growing in place would leave the old links behind.
+        let mut links = Vec::with_capacity(self.links.len() + 1);
+        links.extend_from_slice(&self.links);
+        links.push(link(self.direction, alice, bob));
+        self.links = links;
         Ok(())
     }
 
@@ -84,7 +91,8 @@ impl Chain {
         let mut place = self.place(epoch)?;
         if epoch != self.send_epoch {
             self.send_epoch = epoch;
-            self.links.drain(..place.saturating_sub(1));
+            // Copied: moving them up would leave the last one behind.
+            self.links = self.links[place.saturating_sub(1)..].to_vec();
             place = place.min(1);
             for older in &mut self.links[..place] {
                 older.send.next = None;

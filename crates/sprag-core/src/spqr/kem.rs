@@ -10,6 +10,7 @@ use libcrux_ml_kem::mlkem768::incremental;
 use rand_core::CryptoRng;
 
 use super::{Error, secret::Secret};
+use crate::stack;
 
 /// First part of an encapsulation key: matrix seed (32 bytes) and hash of the whole key (32).
 pub(super) type Header = [u8; 64];
@@ -47,10 +48,10 @@ impl DecapsulationKey {
         let mut seed = Secret::<64>::zero();
         rng.fill_bytes(seed.as_mut_bytes());
         let mut key = Arc::new(Secret::zero());
-        incremental::generate_key_pair_compressed(
-            *seed.as_bytes(),
-            Arc::make_mut(&mut key).as_mut_bytes(),
-        );
+        let place = Arc::make_mut(&mut key).as_mut_bytes();
+        stack::erasing_deeply(|| {
+            incremental::generate_key_pair_compressed(*seed.as_bytes(), place);
+        });
         Self(key)
     }
 
@@ -78,7 +79,9 @@ impl DecapsulationKey {
     pub(super) fn decapsulate(&self, ct1: &Ct1, ct2: &Ct2) -> Secret<32> {
         let ct1 = incremental::Ciphertext1 { value: *ct1 };
         let ct2 = incremental::Ciphertext2 { value: *ct2 };
-        incremental::decapsulate_compressed_key(self.as_bytes(), &ct1, &ct2).into()
+        stack::erasing_deeply(|| {
+            incremental::decapsulate_compressed_key(self.as_bytes(), &ct1, &ct2).into()
+        })
     }
 }
 
@@ -96,12 +99,15 @@ pub(super) fn encapsulate<R: CryptoRng + ?Sized>(header: &Header, rng: &mut R) -
     rng.fill_bytes(randomness.as_mut_bytes());
     let mut shared_secret = Secret::zero();
     let mut state = Arc::new(Secret::<2080>::zero());
-    let ct1 = incremental::encapsulate1(
-        header,
-        *randomness.as_bytes(),
-        Arc::make_mut(&mut state).as_mut_bytes(),
-        shared_secret.as_mut_bytes(),
-    )
+    let place = Arc::make_mut(&mut state).as_mut_bytes();
+    let ct1 = stack::erasing_deeply(|| {
+        incremental::encapsulate1(
+            header,
+            *randomness.as_bytes(),
+            place,
+            shared_secret.as_mut_bytes(),
+        )
+    })
     .expect("every argument has the length that its type gives it")
     .value;
     Encapsulation {
@@ -118,7 +124,7 @@ pub(super) fn validate(header: &Header, vector: &Vector) -> Result<(), Error> {
 
 /// Second step: the second part of the ciphertext, for a vector that has been validated.
 pub(super) fn complete(state: &Secret<2080>, vector: &Vector) -> Ct2 {
-    incremental::encapsulate2(canonical(state).as_bytes(), vector).value
+    stack::erasing_deeply(|| incremental::encapsulate2(canonical(state).as_bytes(), vector).value)
 }
 
 /// The state as the second step expects it: little-endian and centred around zero.

@@ -101,7 +101,13 @@ impl SkippedKeys {
     fn swap_remove(&mut self, position: usize) -> Option<SkippedKey> {
         let blocks = Arc::make_mut(self.blocks.as_mut()?);
         let last = Arc::make_mut(blocks.last_mut()?);
-        let mut removed = last.0.pop()?;
+        // Exchanged first, since popping alone would leave a copy of the key behind.
+        let mut removed = SkippedKey {
+            index: 0,
+            key: Secret::zero(),
+        };
+        core::mem::swap(last.0.last_mut()?, &mut removed);
+        last.0.pop();
         if last.0.is_empty() {
             blocks.pop();
         }

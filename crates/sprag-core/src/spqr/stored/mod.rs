@@ -11,6 +11,8 @@ mod coders;
 mod reader;
 mod writer;
 
+use std::sync::Arc;
+
 use super::{
     Active, ChainParams, Direction, Error, Negotiation, Version,
     chain::{Chain, Link, Ratchet},
@@ -228,7 +230,7 @@ impl TryFrom<ChainFields<'_>> for Chain {
             params: params(fields.params)?,
             current_epoch: fields.current_epoch,
             send_epoch: fields.send_epoch,
-            next_root: secret(fields.next_root)?,
+            next_root: Arc::new(secret(fields.next_root)?),
             links: links.collect::<Result<_, _>>()?,
         })
     }
