@@ -47,7 +47,7 @@ struct Watch {
 }
 
 /// Looks for these secrets, by name, from now on.
-pub fn watch<'a>(secrets: impl Iterator<Item = (&'a str, &'a [u8])>) {
+pub fn watch<'a>(secrets: impl Iterator<Item = (&'static str, &'a [u8])>) {
     quietly(|| {
         let mut watch = Watch {
             names: Vec::new(),
