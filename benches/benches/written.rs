@@ -25,7 +25,9 @@ fn main() {
 
 fn print_table(words: &[String]) {
     let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    println!("| work | who | KiB written | us of processor time | commits | fsyncs, each for a message |");
+    println!(
+        "| work | who | KiB written | us of processor time | commits | fsyncs, each for a message |"
+    );
     println!("|---|---|---|---|---|---|");
     for contest in contest::conversations_in_sqlite() {
         if !wanted.is_empty() && !wanted.iter().any(|word| contest.what.contains(*word)) {
