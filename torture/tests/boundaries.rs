@@ -21,7 +21,7 @@ use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_testkit::vault::{FaultyVault, VaultFault};
 use sprag_torture::pace::{generator, say, seeds};
 use sprag_torture::peer::address;
-use sprag_torture::story::Seeded;
+use sprag_torture::seeded::Seeded;
 use sprag_torture::yielding::Yielding;
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
