@@ -15,6 +15,7 @@
 //! | [`recovery`] | whether what was left keeps every promise that was made |
 //! | [`examination`] | all images of a story, checked |
 //! | [`peer`] | whom the account talks to, at any moment of the story |
+//! | [`used`] | which keys were used, seen from outside |
 //! | [`freed`] | an allocator that looks for secrets in memory that is given back |
 //! | [`counting`] | a backend that counts its conflicts |
 //! | [`yielding`] | a backend that can be cancelled everywhere |
@@ -38,6 +39,7 @@ pub mod recovery;
 pub mod seeded;
 pub mod service;
 pub mod story;
+pub mod used;
 pub mod vault;
 pub mod vfs;
 pub mod yielding;
