@@ -35,7 +35,7 @@ pub struct Effort {
     pub one_in: usize,
     /// The first event after which to look.
     pub from: usize,
-    /// One image in so many is checked.
+    /// One image in so many is checked; those just after a promise always are.
     pub one_image_in: u32,
 }
 
@@ -151,7 +151,8 @@ fn produce(
             if enough() {
                 return (repeated, moment);
             }
-            if !rng.random_ratio(1, effort.one_image_in) {
+            let promised = matches!(event, Event::Mark(_));
+            if !promised && !rng.random_ratio(1, effort.one_image_in) {
                 continue;
             }
             if seen.insert((fingerprint(&image), marks)) {

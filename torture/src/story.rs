@@ -57,7 +57,7 @@ pub struct Story {
 pub struct Plot {
     /// Everything that happens by chance follows from this.
     pub seed: u64,
-    /// How many steps there are after the beginning.
+    /// How many steps there are between the beginning and the end.
     pub steps: usize,
     /// What the disk does to it.
     pub failure: Option<Failure>,
@@ -95,6 +95,7 @@ impl Plot {
         for _ in 0..self.steps {
             teller.step().await;
         }
+        teller.seldom().await;
         teller.end().await
     }
 }
@@ -160,6 +161,18 @@ impl Teller {
                 self.reopen().await;
             }
         }
+    }
+
+    /// What there is little of among the steps, once.
+    async fn seldom(&mut self) {
+        self.restart_by(1 - MEMBER).await;
+        self.write_to(To::Peer(MEMBER, Way::Session)).await;
+        self.retry(MEMBER).await;
+        self.distribute(true).await;
+        self.write_to(To::Peer(MEMBER, Way::SealedGroup)).await;
+        self.vouch().await;
+        self.upkeep().await;
+        self.write_to(To::All).await;
     }
 
     async fn end(mut self) -> Story {

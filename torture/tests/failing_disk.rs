@@ -9,7 +9,7 @@ use sprag_torture::pace::{say, seconds, seeds};
 use sprag_torture::story::{Plot, Story};
 use sprag_torture::vfs::{Failure, Operation};
 
-const STEPS: usize = 6;
+const STEPS: usize = 2;
 
 fn tell(seed: u64, failure: Option<Failure>) -> Story {
     let plot = Plot {

@@ -23,7 +23,7 @@ fn effort() -> Effort {
             samples: 1,
             one_in: 11,
             from: 0,
-            one_image_in: 3,
+            one_image_in: 4,
         }
     }
 }
@@ -37,7 +37,7 @@ fn tell(plot: Plot) -> Story {
 fn plot(seed: u64) -> Plot {
     Plot {
         seed,
-        steps: 15,
+        steps: 10,
         failure: None,
     }
 }
@@ -75,7 +75,7 @@ fn with_synchronous_normal_it_is() {
         samples: 0,
         one_in: usize::MAX,
         from: 0,
-        one_image_in: 2,
+        one_image_in: 4,
     };
     let findings = examine(&story, &events, 1, effort);
     report(1, &findings);

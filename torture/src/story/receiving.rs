@@ -68,7 +68,7 @@ impl Teller {
     }
 
     async fn finish(&mut self, id: InboxId) {
-        if self.rng.random_ratio(1, 4) {
+        if self.rng.random_ratio(1, 2) {
             return;
         }
         self.mark(Mark::Finishing(id));

@@ -119,7 +119,7 @@ impl Teller {
 
     async fn acknowledge(&mut self, id: OutboxId) {
         // Some wait until later.
-        if self.rng.random_ratio(1, 4) {
+        if self.rng.random_ratio(1, 2) {
             return;
         }
         self.mark(Mark::Acknowledging(id));
