@@ -27,7 +27,7 @@ const ENOUGH: usize = 500;
 /// How hard to look.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Whether each single change is lost and kept, where it matters.
+    /// Whether each single change is lost and kept, where it matters, and all images just after a promise are checked.
     pub thorough: bool,
     /// How many images are taken by chance, at each moment.
     pub samples: usize,
@@ -35,7 +35,7 @@ pub struct Effort {
     pub one_in: usize,
     /// The first event after which to look.
     pub from: usize,
-    /// One image in so many is checked; those just after a promise always are.
+    /// One image in so many is checked.
     pub one_image_in: u32,
 }
 
@@ -151,7 +151,7 @@ fn produce(
             if enough() {
                 return (repeated, moment);
             }
-            let promised = matches!(event, Event::Mark(_));
+            let promised = effort.thorough && matches!(event, Event::Mark(_));
             if !promised && !rng.random_ratio(1, effort.one_image_in) {
                 continue;
             }

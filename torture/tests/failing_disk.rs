@@ -81,10 +81,10 @@ fn place(story: &Story, operation: Operation, after: u64) -> usize {
 
 #[test]
 fn every_sync_fails() {
-    fail_everywhere(Operation::Sync, 4, 40);
+    fail_everywhere(Operation::Sync, 5, 40);
 }
 
 #[test]
 fn every_write_fails() {
-    fail_everywhere(Operation::Write, 47, 40);
+    fail_everywhere(Operation::Write, 61, 40);
 }
