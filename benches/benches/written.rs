@@ -27,7 +27,7 @@ fn print_table(words: &[String]) {
     let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
     println!("| work | who | KiB written | us of processor time | fsyncs, each for a message |");
     println!("|---|---|---|---|---|");
-    for contest in contest::in_sqlite() {
+    for contest in contest::conversations_in_sqlite() {
         if !wanted.is_empty() && !wanted.iter().any(|word| contest.what.contains(*word)) {
             continue;
         }
@@ -60,7 +60,7 @@ fn print_table(words: &[String]) {
 
 /// Does so much of one entry's work.
 fn run(what: &str, who: &str, messages: u64) {
-    let contests = contest::in_sqlite();
+    let contests = contest::conversations_in_sqlite();
     let contest = contests
         .iter()
         .find(|contest| contest.what == what)
