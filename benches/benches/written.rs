@@ -25,9 +25,11 @@ fn main() {
 
 fn print_table(words: &[String]) {
     let wanted: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    println!("| work | who | KiB written | us of processor time | fsyncs, each for a message |");
-    println!("|---|---|---|---|---|");
-    for contest in contest::in_sqlite() {
+    println!(
+        "| work | who | KiB written | us of processor time | commits | fsyncs, each for a message |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for contest in contest::conversations_in_sqlite() {
         if !wanted.is_empty() && !wanted.iter().any(|word| contest.what.contains(*word)) {
             continue;
         }
@@ -39,17 +41,17 @@ fn print_table(words: &[String]) {
             let bytes = (written() - written_before) as f64 / MESSAGES as f64;
             let time = (processor_time() - time_before) / MESSAGES as f64;
             drop(runner);
-            let fsyncs = fsyncs(contest.what, entry.who, MESSAGES).zip(fsyncs(
-                contest.what,
-                entry.who,
-                FEWER_MESSAGES,
-            ));
-            let fsyncs = fsyncs.map_or_else(String::new, |(more, fewer)| {
-                let each = (more - fewer) / (MESSAGES - FEWER_MESSAGES) as f64;
-                format!("{each:.2}")
+            let traced = |messages| Calls::of(contest.what, entry.who, messages);
+            let calls = traced(MESSAGES).zip(traced(FEWER_MESSAGES));
+            let calls = calls.map_or_else(String::new, |(more, fewer)| {
+                let each = |count: fn(&Calls) -> usize| {
+                    (count(&more) - count(&fewer)) as f64 / (MESSAGES - FEWER_MESSAGES) as f64
+                };
+                let commits = each(|calls| calls.commits);
+                format!("{commits:.2} | {:.2}", each(|calls| calls.syncs))
             });
             println!(
-                "| {} | {} | {:.1} | {time:.0} | {fsyncs} |",
+                "| {} | {} | {:.1} | {time:.0} | {calls} |",
                 contest.what,
                 entry.who,
                 bytes / 1024.0
@@ -60,7 +62,7 @@ fn print_table(words: &[String]) {
 
 /// Does so much of one entry's work.
 fn run(what: &str, who: &str, messages: u64) {
-    let contests = contest::in_sqlite();
+    let contests = contest::conversations_in_sqlite();
     let contest = contests
         .iter()
         .find(|contest| contest.what == what)
@@ -73,25 +75,45 @@ fn run(what: &str, who: &str, messages: u64) {
     entry.prepare()(messages);
 }
 
-/// How often an entry calls fsync or fdatasync, what it makes ready included. None without strace.
-fn fsyncs(what: &str, who: &str, messages: u64) -> Option<f64> {
-    let traced = Command::new("strace")
-        .args([
-            "-f",
-            "-c",
-            "-e",
-            "trace=fsync,fdatasync",
-            "-o",
-            "/dev/stderr",
-        ])
-        .arg(env::current_exe().unwrap())
-        .args(["--only", what, who, &messages.to_string()])
-        .output()
-        .ok()?;
-    let counts = String::from_utf8(traced.stderr).unwrap();
-    let calls = counts.lines().filter(|line| line.ends_with("sync"));
-    let calls = calls.filter_map(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok());
-    Some(calls.sum())
+/// What an entry asks of the system, what it makes ready included.
+struct Calls {
+    /// Pages that are written into a log and end a commit.
+    commits: usize,
+    /// Calls of fsync or fdatasync.
+    syncs: usize,
+}
+
+impl Calls {
+    /// None without strace.
+    fn of(what: &str, who: &str, messages: u64) -> Option<Self> {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let options = "-f -qq -xx -s 8 -e signal=none -e trace=fsync,fdatasync,pwrite64 -o";
+        Command::new("strace")
+            .args(options.split(' '))
+            .arg(trace.path())
+            .arg(env::current_exe().unwrap())
+            .args(["--only", what, who, &messages.to_string()])
+            .output()
+            .ok()?;
+        let calls = fs::read_to_string(trace.path()).unwrap();
+        let count = |wanted: fn(&str) -> bool| calls.lines().filter(|call| wanted(call)).count();
+        Some(Self {
+            commits: count(ends_a_commit),
+            syncs: count(|call| call.contains("sync(")),
+        })
+    }
+}
+
+/// Whether a call writes the head of a page in SQLite's log: 24 bytes, of which the second four are zero unless the page ends
+/// a commit.
+fn ends_a_commit(call: &str) -> bool {
+    let Some((_, arguments)) = call.split_once("pwrite64(") else {
+        return false;
+    };
+    let mut parts = arguments.split('"');
+    let (bytes, length) = (parts.nth(1), parts.next());
+    length.is_some_and(|rest| rest.starts_with("..., 24, "))
+        && bytes.is_some_and(|bytes| !bytes.ends_with(r"\x00\x00\x00\x00"))
 }
 
 /// Bytes that this process has handed to write calls.

@@ -27,7 +27,7 @@ const ENOUGH: usize = 500;
 /// How hard to look.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Whether each single change is lost and kept, where it matters.
+    /// Whether each single change is lost and kept, where it matters, and all images just after a promise are checked.
     pub thorough: bool,
     /// How many images are taken by chance, at each moment.
     pub samples: usize,
@@ -151,7 +151,8 @@ fn produce(
             if enough() {
                 return (repeated, moment);
             }
-            if !rng.random_ratio(1, effort.one_image_in) {
+            let promised = effort.thorough && matches!(event, Event::Mark(_));
+            if !promised && !rng.random_ratio(1, effort.one_image_in) {
                 continue;
             }
             if seen.insert((fingerprint(&image), marks)) {

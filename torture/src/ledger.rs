@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sprag::protocol::identity::IdentityKey;
-use sprag::{Envelope, InboxId, OutboxId, PreKeyBundle};
+use sprag::{Envelope, IdentityTrust, InboxId, OutboxId, PreKeyBundle};
 
 use crate::vault::{Change, RecordedVault};
 
@@ -15,20 +15,34 @@ pub const PEERS: usize = 2;
 pub enum Mark {
     /// The account was made.
     Created(IdentityKey),
-    /// A session with this peer was started.
+    /// A session with this peer is about to be started.
+    Starting(usize),
+    /// It is.
     Started(usize),
-    /// The first peer got the sender key of the group.
+    /// The session with this peer is about to be put aside.
+    Archiving(usize),
+    /// It is.
+    Archived(usize),
+    /// Another sender key is about to be made.
+    Renewing,
+    /// The first peer got the account's sender key, of this chain.
+    Distributed(u32),
+    /// The account took the first peer's sender key.
     Joined,
-    /// A bundle was handed out.
+    /// The user is about to vouch for an identity.
+    Vouching(Vouched),
+    /// It is done.
+    Vouched,
+    /// A bundle was handed out, or published.
     Bundle(Box<PreKeyBundle>),
-    /// This text is about to be sent.
-    Sending(String),
+    /// This text is about to be sent to so many peers.
+    Sending(String, usize),
     /// After a failure it was found that this text was not sent.
     NotSent(String),
     /// An envelope was returned, or found in the outbox.
     Released(usize, Envelope),
     /// The peer read it.
-    Read(OutboxId, String),
+    Read(usize, OutboxId, String),
     /// An envelope is about to be acknowledged.
     Acknowledging(OutboxId),
     /// It is, with the next commit.
@@ -63,11 +77,19 @@ enum Gone {
 pub struct Ledger {
     /// The account's identity, if it was made.
     pub created: Option<IdentityKey>,
-    /// Whether there is a session with each peer.
-    pub started: [bool; PEERS],
-    /// Whether the first peer has the sender key of the group.
+    /// The session with each peer.
+    pub sessions: [Session; PEERS],
+    /// The chain of the account's sender key that the first peer has.
+    pub sender_key: Option<u32>,
+    /// Whether it may be another one meanwhile.
+    pub renewing: bool,
+    /// Whether the account has the first peer's.
     pub joined: bool,
-    /// The last bundle that was handed out.
+    /// What the user has vouched for, and what it was about to.
+    pub vouched: Option<Vouched>,
+    /// See there.
+    pub vouching: Option<Vouched>,
+    /// The last bundle that was handed out; nobody has used it.
     pub bundle: Option<Box<PreKeyBundle>>,
     /// What became of the texts that were to be sent.
     pub texts: HashMap<String, Text>,
@@ -75,6 +97,8 @@ pub struct Ledger {
     pub released: BTreeMap<OutboxId, (usize, Envelope)>,
     /// Those that its peer has read.
     pub read: HashSet<OutboxId>,
+    /// Which peer has read which text.
+    pub readings: HashSet<(usize, String)>,
     /// Those that may have left the outbox, and those that have.
     pub acknowledging: HashSet<OutboxId>,
     /// See there.
@@ -92,15 +116,36 @@ pub struct Ledger {
     keeping: Option<Change>,
 }
 
+/// A session of the account with a peer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// There may be one already, or not.
+    #[default]
+    None,
+    /// There is one.
+    Current,
+    /// There was one, and it may have been put aside or be replaced.
+    Unsure,
+    /// It was put aside: nothing may be sent in it.
+    Archived,
+}
+
+/// What the user says about the identity of an acquaintance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vouched {
+    /// The identity.
+    pub key: IdentityKey,
+    /// How far it is trusted then.
+    pub trust: IdentityTrust,
+}
+
 /// What became of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Text {
-    /// It may have been encrypted or not.
-    Open,
-    /// It was not encrypted; this must not change.
-    NotSent,
-    /// Its peer has read it.
-    Read,
+pub struct Text {
+    /// How many peers are to read it: all of them, or none.
+    pub readers: usize,
+    /// Whether it was found not to be encrypted; this must not change.
+    pub not_sent: bool,
 }
 
 /// A message of a peer to the account.
@@ -132,7 +177,7 @@ impl Ledger {
 
     fn add(&mut self, mark: Mark) {
         match &mark {
-            Mark::Sending(_) | Mark::Handing(..) => self.riding.append(&mut self.answered),
+            Mark::Sending(..) | Mark::Handing(..) => self.riding.append(&mut self.answered),
             Mark::Released(..) | Mark::Delivered(..) => self.arrive(),
             Mark::Closed(kept) => {
                 self.riding.append(&mut self.answered);
@@ -145,17 +190,35 @@ impl Ledger {
         }
         match mark {
             Mark::Created(identity) => self.created = Some(identity),
-            Mark::Started(peer) => self.started[peer] = true,
+            Mark::Starting(peer) if self.sessions[peer] == Session::Archived => {
+                self.sessions[peer] = Session::Unsure;
+            }
+            Mark::Starting(_) => {}
+            Mark::Started(peer) => self.sessions[peer] = Session::Current,
+            Mark::Archiving(peer) => self.sessions[peer] = Session::Unsure,
+            Mark::Archived(peer) => self.sessions[peer] = Session::Archived,
+            Mark::Renewing => self.renewing = true,
+            Mark::Distributed(chain) => {
+                (self.sender_key, self.renewing) = (Some(chain), false);
+            }
             Mark::Joined => self.joined = true,
+            Mark::Vouching(vouched) => self.vouching = Some(vouched),
+            Mark::Vouched => self.vouched = self.vouching.take(),
             Mark::Bundle(bundle) => self.bundle = Some(bundle),
-            Mark::Sending(text) => drop(self.texts.insert(text, Text::Open)),
-            Mark::NotSent(text) => drop(self.texts.insert(text, Text::NotSent)),
+            Mark::Sending(text, readers) => {
+                let not_sent = false;
+                self.texts.insert(text, Text { readers, not_sent });
+            }
+            Mark::NotSent(text) => {
+                let text = self.texts.get_mut(&text).expect("it was to be sent");
+                text.not_sent = true;
+            }
             Mark::Released(peer, envelope) => {
                 self.released.insert(envelope.id, (peer, envelope));
             }
-            Mark::Read(id, text) => {
+            Mark::Read(peer, id, text) => {
                 self.read.insert(id);
-                self.texts.insert(text, Text::Read);
+                self.readings.insert((peer, text));
             }
             Mark::Acknowledging(id) => drop(self.acknowledging.insert(id)),
             Mark::Acknowledged(id) => self.answered.push(Gone::Envelope(id)),

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sprag::backend::{Backend, BackendError, Batch, CommitOutcome, MemoryBackend};
-use sprag::{
-    Account, Delivery, Envelope, EnvelopeType, Error, ProtocolAddress, StoreOptions, Uuid,
-};
+use sprag::{Account, ProtocolAddress, StoreOptions};
 use sprag_testkit::backend::PassThrough;
+
+/// Which of the peers is in the group.
+pub const MEMBER: usize = 0;
 
 /// A backend in memory that remembers its commits.
 #[derive(Clone, Default)]
@@ -28,13 +29,13 @@ impl Peer {
     ///
     /// # Panics
     /// If it cannot be made.
-    pub async fn new(name: &str) -> Self {
+    pub async fn new(address: ProtocolAddress) -> Self {
         let backend = Remembering::default();
         let store = StoreOptions::new()
             .dangerously_open_in_clear_text(backend.clone())
             .await
             .unwrap();
-        let account = Account::create(store, address(name)).await.unwrap();
+        let account = Account::create(store, address).await.unwrap();
         Self { account, backend }
     }
 
@@ -62,32 +63,20 @@ impl Peer {
     }
 }
 
-/// The group that the account writes to; the first peer is in it.
-pub fn group() -> Uuid {
-    Uuid::from_bytes([7; 16])
-}
-
-/// Reads an envelope to a device or to the group.
-///
-/// # Errors
-/// What the account reports.
-pub async fn read(
-    to: &Account<impl Backend>,
-    from: &ProtocolAddress,
-    envelope: &Envelope,
-) -> Result<Delivery, Error> {
-    match envelope.message_type {
-        EnvelopeType::SenderKey => to.group_receive(from, &envelope.bytes).await,
-        kind => to.receive(from, kind, &envelope.bytes).await,
-    }
-}
-
-/// An address.
+/// The first device of a name.
 ///
 /// # Panics
 /// Never.
 pub fn address(name: &str) -> ProtocolAddress {
-    ProtocolAddress::new(name, 1).expect("1 is a device id")
+    device(name, 1)
+}
+
+/// A device of a name.
+///
+/// # Panics
+/// Unless the id is one of a device.
+pub fn device(name: &str, id: u32) -> ProtocolAddress {
+    ProtocolAddress::new(name, id).expect("1 to 127")
 }
 
 impl Remembering {

@@ -4,6 +4,9 @@
 //! ends well; and the next message is one that the peer, who has read everything that was released, can
 //! read: no message key is used twice.
 
+mod mailboxes;
+mod next;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,13 +14,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
-use sprag::vault::MemoryVault;
-use sprag::{Account, Delivery, DurableStore, Envelope, Error, Recipient};
+use sprag::{Account, Delivery, DurableStore, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
-use crate::ledger::{Ledger, Letter, PEERS, Text};
-use crate::peer::{Peer, address, group, read};
-use crate::story::{FILE, NAME, Seeded};
+use crate::ledger::{Ledger, PEERS, Vouched};
+use crate::peer::{Peer, address};
+use crate::seeded::Seeded;
+use crate::story::{ACQUAINTANCE, FILE, NAME};
 use crate::vault::RecordedVault;
 
 /// What is wrong, or that nothing is.
@@ -50,8 +53,8 @@ struct Recovery<'a> {
     account: Account<Arc<SqliteBackend>>,
     ledger: &'a Ledger,
     peers: Vec<Account<MemoryBackend>>,
-    /// Texts that the peers have read, each once.
-    read: HashSet<String>,
+    /// Which peer has read which text, each once.
+    read: HashSet<(usize, String)>,
 }
 
 impl Recovery<'_> {
@@ -86,13 +89,11 @@ impl Recovery<'_> {
                 });
             }
         }
-        let open = |(text, fate): (&String, &Text)| (*fate == Text::Read).then(|| text.clone());
-        let read = ledger.texts.iter().filter_map(open).collect();
         let mut recovery = Recovery {
             account,
             ledger,
             peers: copies,
-            read,
+            read: ledger.readings.clone(),
         };
         recovery.keeps_every_promise().await?;
         // No anchor was raised too far.
@@ -108,104 +109,30 @@ impl Recovery<'_> {
         )?;
         // All of them, whatever the ones before say.
         let mut wrong = vec![self.outbox().await, self.inbox().await];
+        wrong.push(self.knows_the_acquaintance().await);
         wrong.push(self.forgets().await);
         for peer in 0..self.peers.len() {
-            if self.ledger.started[peer] {
-                wrong.push(self.goes_on(peer).await);
-            }
+            wrong.push(self.goes_on(peer).await);
         }
-        if self.ledger.joined {
-            wrong.push(self.group_goes_on().await);
-        }
+        wrong.push(self.group_goes_on().await);
         wrong.push(self.bundle().await);
         let wrong: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
         ensure(wrong.is_empty(), || wrong.join("; "))
     }
 
-    /// The outbox holds what was released and not acknowledged, and perhaps what was under way.
-    async fn outbox(&mut self) -> Verdict {
-        let waiting = self.account.outbox_pending().await;
-        let waiting = waiting.map_err(told("listing the outbox"))?;
-        for (id, (peer, envelope)) in &self.ledger.released {
-            let found = waiting.iter().find(|waiting| waiting.id == *id);
-            let may_be_gone = self.ledger.acknowledging.contains(id);
-            match found {
-                Some(found) if found == envelope => {}
-                Some(_) => return Err(format!("{id} has changed")),
-                None if may_be_gone => {}
-                None => return Err(format!("{id} was released and is not in the outbox")),
-            }
-            ensure(
-                found.is_none() || !self.ledger.acknowledged.contains(id),
-                || format!("{id} was acknowledged and is back"),
-            )?;
-            if !self.ledger.read.contains(id) {
-                self.peer_reads(*peer, envelope).await?;
-            }
-        }
-        for envelope in &waiting {
-            if !self.ledger.released.contains_key(&envelope.id) {
-                let device = |peer: &Account<_>| envelope.recipient == peer.address().into();
-                let peer = match envelope.recipient {
-                    Recipient::Group(_) => Some(0),
-                    _ => self.peers.iter().position(device),
-                };
-                let peer = peer.ok_or("an envelope to a stranger")?;
-                self.peer_reads(peer, envelope).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The peer reads a message that it has not read: one that was to be sent, and that it does not know.
-    async fn peer_reads(&mut self, peer: usize, envelope: &Envelope) -> Verdict {
-        let delivery = read(&self.peers[peer], &address(NAME), envelope).await;
-        let delivery = delivery.map_err(told("reading an envelope"))?;
-        let text = text_of(&delivery);
-        match self.ledger.texts.get(&text) {
-            Some(Text::NotSent) => return Err(format!("{text} was not sent, and now it is")),
-            Some(_) => {}
-            None => return Err(format!("{text} was never to be sent")),
-        }
-        ensure(self.read.insert(text.clone()), || {
-            format!("{text} comes in two messages")
+    /// The user's word holds.
+    async fn knows_the_acquaintance(&self) -> Verdict {
+        let known = self.account.known_identity(&address(ACQUAINTANCE)).await;
+        let known = known.map_err(told("a known identity"))?;
+        let known = known.map(|known| (known.key, known.trust));
+        let Ledger {
+            vouched, vouching, ..
+        } = self.ledger;
+        let word = |said: &Option<Vouched>| said.map(|said| (said.key, said.trust));
+        let right = known == word(vouched) || vouching.is_some() && known == word(vouching);
+        ensure(right, || {
+            format!("{ACQUAINTANCE} is known by {known:?}, not {vouched:?}")
         })
-    }
-
-    /// The inbox holds what was delivered and not acknowledged, and perhaps what was under way.
-    async fn inbox(&self) -> Verdict {
-        let waiting = self.account.inbox_pending().await;
-        let waiting = waiting.map_err(told("listing the inbox"))?;
-        for letter in self
-            .ledger
-            .letters
-            .iter()
-            .filter(|letter| letter.id.is_some())
-        {
-            let mut found = waiting.iter();
-            let found = found.find(|found| Some(found.id) == letter.id);
-            match found {
-                Some(found) if text_of(found) != letter.text => {
-                    return Err(format!("{} has changed", letter.text));
-                }
-                Some(_) if letter.finished => {
-                    return Err(format!("{} was acknowledged and is back", letter.text));
-                }
-                None if !letter.finishing => {
-                    return Err(format!(
-                        "{} was delivered and is not in the inbox",
-                        letter.text
-                    ));
-                }
-                _ => {}
-            }
-        }
-        for found in &waiting {
-            let text = text_of(found);
-            let known = self.ledger.letters.iter().any(|letter| letter.text == text);
-            ensure(known, || format!("{text} was never received"))?;
-        }
-        Ok(())
     }
 
     /// A change of epochs that was under way is finished, and nothing is damaged by it.
@@ -217,75 +144,6 @@ impl Recovery<'_> {
         let again = store.upkeep().await.map_err(told("upkeep again"))?;
         ensure(again.is_none(), || "there is always something due".into())?;
         is_undamaged(store).await
-    }
-
-    /// The conversation goes on: what the transport delivers again is delivered once, and new messages are read.
-    async fn goes_on(&self, peer: usize) -> Verdict {
-        let letters = self.ledger.letters.iter();
-        let letters: Vec<_> = letters.filter(|letter| letter.peer == peer).collect();
-        // Each of the last ones; that of the others nothing is missing was seen in the inbox.
-        for letter in letters.iter().rev().take(3) {
-            self.redelivery(letter).await?;
-        }
-        let account = &self.peers[peer];
-        let envelope = self.account.send(account.address(), b"on and on").await;
-        let envelope = envelope.map_err(told("sending"))?;
-        let delivery = read(account, &address(NAME), &envelope).await;
-        let delivery = delivery.map_err(told("the peer reading the next message"))?;
-        ensure(text_of(&delivery) == "on and on", || {
-            "another text".to_owned()
-        })?;
-        let envelope = account.send(&address(NAME), b"and back").await;
-        let envelope = envelope.map_err(told("the peer sending"))?;
-        let delivery = read(&self.account, account.address(), &envelope).await;
-        let delivery = delivery.map_err(told("reading the next message"))?;
-        ensure(text_of(&delivery) == "and back", || {
-            "another text".to_owned()
-        })
-    }
-
-    /// The next message to the group can be read, too.
-    async fn group_goes_on(&self) -> Verdict {
-        let envelope = self.account.group_send(group(), b"to all").await;
-        let envelope = envelope.map_err(told("sending to the group"))?;
-        let delivery = read(&self.peers[0], &address(NAME), &envelope).await;
-        let delivery = delivery.map_err(told("the peer reading the group's next message"))?;
-        ensure(text_of(&delivery) == "to all", || "another text".to_owned())
-    }
-
-    async fn redelivery(&self, letter: &Letter) -> Verdict {
-        let from = self.peers[letter.peer].address();
-        match read(&self.account, from, &letter.envelope).await {
-            Ok(delivery) => {
-                ensure(!letter.finished, || {
-                    format!("{} is read twice", letter.text)
-                })?;
-                let same = letter.id.is_none_or(|id| id == delivery.id);
-                ensure(same && text_of(&delivery) == letter.text, || {
-                    format!("{} is delivered otherwise", letter.text)
-                })
-            }
-            Err(error) if error.code() == "duplicate-message" && letter.finishing => Ok(()),
-            Err(error) => Err(format!("{} is not delivered: {error}", letter.text)),
-        }
-    }
-
-    /// A stranger can use the bundle that was handed out last.
-    async fn bundle(&self) -> Verdict {
-        let Some(bundle) = &self.ledger.bundle else {
-            return Ok(());
-        };
-        let store = DurableStore::open(MemoryBackend::new(), MemoryVault::new()).await;
-        let store = store.map_err(told("a store in memory"))?;
-        let stranger = Account::create(store, address("stranger")).await;
-        let stranger = stranger.map_err(told("a stranger"))?;
-        let started = stranger.start_session(&address(NAME), bundle).await;
-        started.map_err(told("using the bundle"))?;
-        let envelope = stranger.send(&address(NAME), b"hello").await;
-        let envelope = envelope.map_err(told("the stranger sending"))?;
-        let delivery = read(&self.account, stranger.address(), &envelope).await;
-        let delivery = delivery.map_err(told("reading the stranger's message"))?;
-        ensure(text_of(&delivery) == "hello", || "another text".to_owned())
     }
 }
 

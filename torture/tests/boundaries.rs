@@ -1,4 +1,4 @@
-//! Many operations in random order, changes of epochs and openings among them, in which calls of the storage fail, end
+//! Many operations in random order, sealed messages and those to a group, changes of epochs and openings among them, in which calls of the storage fail, end
 //! unknown, conflict or hang, those of the vault fail, and futures are dropped at any await. Checked against what a transport and three honest applications know: at the end every
 //! text is delivered exactly once, and no message key was used twice.
 //!
@@ -13,18 +13,22 @@ use std::task::{Context, Poll, Waker};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::{BackendError, MemoryBackend};
-use sprag::{
-    Account, CiphertextMessage, CiphertextMessageType, Envelope, Error, OutboxId, Recipient,
-    StoreOptions,
-};
+use sprag::{Account, Envelope, Error, OutboxId, StoreOptions};
 use sprag_testkit::backend::{Call, Fault, FaultyBackend};
 use sprag_testkit::vault::{FaultyVault, VaultFault};
 use sprag_torture::pace::{generator, say, seeds};
 use sprag_torture::peer::address;
-use sprag_torture::story::Seeded;
+use sprag_torture::post::{self, Way, group};
+use sprag_torture::seeded::Seeded;
+use sprag_torture::used::{Key, key_of};
 use sprag_torture::yielding::Yielding;
 
-const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+/// They are service ids, as the members of a group must be that is written to without telling the server who writes.
+const NAMES: [&str; 3] = [
+    "a11ce000-0000-4000-8000-000000000000",
+    "b0b00000-0000-4000-8000-000000000000",
+    "ca401000-0000-4000-8000-000000000000",
+];
 const STEPS: usize = 400;
 
 /// After so many messages that were released later, an envelope has been late for long enough.
@@ -69,8 +73,8 @@ struct World {
     rng: StdRng,
     people: Vec<Person>,
     texts: BTreeMap<String, Fate>,
-    /// Ratchet key and counter of every envelope, by recipient, and its bytes.
-    keys: HashMap<(usize, usize, Vec<u8>, u32), Vec<u8>>,
+    /// Who encrypted every envelope with which key, and its bytes.
+    keys: HashMap<(usize, Key), Vec<u8>>,
     /// Envelopes that were released and not acknowledged by their recipient, with the number of each.
     transport: Vec<(usize, usize, Envelope, usize)>,
     seen: HashSet<OutboxId>,
@@ -107,6 +111,9 @@ impl World {
                 let bundle = people[to].account.bundle().await.unwrap();
                 let (account, peer) = (&people[from].account, address(NAMES[to]));
                 account.start_session(&peer, &bundle).await.unwrap();
+                let sender_key = account.group_distribute(group()).await.unwrap();
+                let (peer, account) = (account.address(), &people[to].account);
+                account.group_join(peer, &sender_key).await.unwrap();
             }
         }
         Self {
@@ -137,11 +144,11 @@ impl World {
     async fn dropped_after(polls: usize) -> bool {
         let mut world = Self::new(polls as u64).await;
         world.polls = Some(polls);
-        for _ in 0..2 {
-            world.send(0, 1).await;
+        for way in Way::ALL {
+            world.send(0, 1, way).await;
             world.deliver(0).await;
             world.restart(1, 0).await;
-            world.send(1, 0).await;
+            world.send(1, 0, way).await;
             world.deliver(0).await;
             world.sent(0).await;
             world.new_epoch(0).await;
@@ -156,7 +163,10 @@ impl World {
         let from = self.rng.random_range(0..NAMES.len());
         let to = (from + self.rng.random_range(1..NAMES.len())) % NAMES.len();
         match self.rng.random_range(0..24) {
-            0..8 => self.send(from, to).await,
+            0..8 => {
+                let way = Way::ALL[self.rng.random_range(0..Way::ALL.len())];
+                self.send(from, to, way).await;
+            }
             8..16 if !self.transport.is_empty() => {
                 // Late, but not by more turns of the session than the five chains that a recipient keeps.
                 let latest = self.transport.len().min(4);
@@ -173,18 +183,18 @@ impl World {
         }
     }
 
-    async fn send(&mut self, from: usize, to: usize) {
+    async fn send(&mut self, from: usize, to: usize, way: Way) {
         let text = format!("seed {} text {}", self.seed, self.texts.len());
         self.texts.insert(text.clone(), Fate::default());
         for again in std::iter::once(false).chain(std::iter::repeat(true)) {
             self.plan(from);
             let polls = self.patience();
             let peer = address(NAMES[to]);
-            let operation = self.people[from].account.send(&peer, text.as_bytes());
+            let operation = post::write(&self.people[from].account, &peer, way, &text);
             let sent = attempt(operation, if again { usize::MAX } else { polls });
             self.people[from].heal();
             match sent {
-                Some(Ok(envelope)) => return self.release(from, envelope),
+                Some(Ok(envelope)) => return self.release(from, to, envelope).await,
                 other => self.count(other),
             }
             // It is in the outbox, or it is not: then again.
@@ -193,28 +203,17 @@ impl World {
                 .into_iter()
                 .find(|waiting| !self.seen.contains(&waiting.id));
             if let Some(envelope) = new {
-                return self.release(from, envelope);
+                return self.release(from, to, envelope).await;
             }
         }
     }
 
     /// The envelope gets out: its key is one that was never used.
-    fn release(&mut self, from: usize, envelope: Envelope) {
-        let Recipient::Device(recipient) = &envelope.recipient else {
-            unreachable!("nothing is sent to groups")
-        };
-        let to = NAMES.iter().position(|name| *name == recipient.name());
-        let to = to.unwrap();
+    async fn release(&mut self, from: usize, to: usize, envelope: Envelope) {
         assert!(self.seen.insert(envelope.id), "seed {}", self.seed);
-        let kind = CiphertextMessageType::from_number(envelope.message_type as u8);
-        let message = CiphertextMessage::deserialize(kind.unwrap(), &envelope.bytes);
-        let (ratchet_key, counter) = match message.unwrap() {
-            CiphertextMessage::PreKey(message) => key_of(message.message()),
-            CiphertextMessage::Signal(message) => key_of(&message),
-            _ => unreachable!("neither"),
-        };
+        let key = (from, key_of(&envelope, &self.people[to].account).await);
         let bytes = envelope.bytes.to_vec();
-        let before = self.keys.insert((from, to, ratchet_key, counter), bytes);
+        let before = self.keys.insert(key, bytes);
         assert!(
             before.is_none(),
             "seed {}: a message key is used twice",
@@ -231,7 +230,7 @@ impl World {
         let polls = self.patience();
         let account = &self.people[to].account;
         let sender = address(NAMES[from]);
-        let operation = account.receive(&sender, envelope.message_type, &envelope.bytes);
+        let operation = post::read(account, &sender, &envelope);
         let received = attempt(operation, polls);
         self.people[to].heal();
         let delivery = match received {
@@ -451,11 +450,6 @@ async fn open(
         .open(storage.clone(), Yielding(vault.clone()))
         .await?;
     Account::open_or_create(store, address(name)).await
-}
-
-fn key_of(message: &sprag::protocol::message::SignalMessage) -> (Vec<u8>, u32) {
-    let key = message.ratchet_key().serialize().to_vec();
-    (key, message.counter())
 }
 
 /// Runs an operation, and drops it after so many polls. All that it waits for wakes it at once, but for calls that

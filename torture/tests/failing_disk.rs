@@ -9,7 +9,7 @@ use sprag_torture::pace::{say, seconds, seeds};
 use sprag_torture::story::{Plot, Story};
 use sprag_torture::vfs::{Failure, Operation};
 
-const STEPS: usize = 6;
+const STEPS: usize = 2;
 
 fn tell(seed: u64, failure: Option<Failure>) -> Story {
     let plot = Plot {
@@ -81,10 +81,10 @@ fn place(story: &Story, operation: Operation, after: u64) -> usize {
 
 #[test]
 fn every_sync_fails() {
-    fail_everywhere(Operation::Sync, 3, 40);
+    fail_everywhere(Operation::Sync, 5, 40);
 }
 
 #[test]
 fn every_write_fails() {
-    fail_everywhere(Operation::Write, 37, 30);
+    fail_everywhere(Operation::Write, 61, 40);
 }

@@ -175,7 +175,7 @@ fn validate(
     Ok(CommitOutcome::Committed)
 }
 
-/// The id of a row and the version that it has.
+/// The id of a row, if rows of its table have any, and the version that it has.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub(crate) id: i64,

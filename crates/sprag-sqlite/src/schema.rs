@@ -19,6 +19,7 @@ pub(crate) const FORMAT: i64 = MIGRATIONS.len() as i64;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_records.sql"),
     include_str!("../migrations/0002_session_parts.sql"),
+    include_str!("../migrations/0003_mailboxes_by_key.sql"),
 ];
 
 /// The mark and format of a database, 0 and 0 if it is empty.
@@ -80,15 +81,17 @@ pub(crate) fn number(connection: &Connection, statement: &str) -> Result<i64, ru
 
 /// The statements on the table of one kind of record.
 pub(crate) struct Table {
-    /// id and version of the row of an account and key
+    /// Whether rows have ids, by which they are changed; otherwise account and key stand in their place there.
+    pub(crate) has_ids: bool,
+    /// id (0 if rows have none) and version of the row of an account and key
     pub(crate) find: &'static str,
     /// version and bytes of the row of an account and key
     pub(crate) read: &'static str,
     /// a new row: account, key, version, updated_at, bytes
     pub(crate) insert: &'static str,
-    /// new version, updated_at and bytes for the row of an id
+    /// new version, updated_at and bytes for the row of an id, or of an account and key
     pub(crate) update: &'static str,
-    /// removes the row of an id
+    /// removes the row of an id, or of an account and key
     pub(crate) delete: &'static str,
     /// key, version and bytes of the rows of an account, ascending, up to a limit
     pub(crate) scan: &'static str,
@@ -102,8 +105,26 @@ pub(crate) struct Table {
 macro_rules! table {
     ($name:literal) => {
         Table {
+            has_ids: true,
             find: concat!(
                 "SELECT id, version FROM ",
+                $name,
+                " WHERE account = ?1 AND key = ?2"
+            ),
+            update: concat!(
+                "UPDATE ",
+                $name,
+                " SET version = ?1, updated_at = ?2, bytes = ?3 WHERE id = ?4"
+            ),
+            delete: concat!("DELETE FROM ", $name, " WHERE id = ?1"),
+            ..table!($name, by key)
+        }
+    };
+    ($name:literal, by key) => {
+        Table {
+            has_ids: false,
+            find: concat!(
+                "SELECT 0, version FROM ",
                 $name,
                 " WHERE account = ?1 AND key = ?2"
             ),
@@ -120,9 +141,9 @@ macro_rules! table {
             update: concat!(
                 "UPDATE ",
                 $name,
-                " SET version = ?2, updated_at = ?3, bytes = ?4 WHERE id = ?1"
+                " SET version = ?1, updated_at = ?2, bytes = ?3 WHERE account = ?4 AND key = ?5"
             ),
-            delete: concat!("DELETE FROM ", $name, " WHERE id = ?1"),
+            delete: concat!("DELETE FROM ", $name, " WHERE account = ?1 AND key = ?2"),
             scan: concat!(
                 "SELECT key, version, bytes FROM ",
                 $name,
@@ -153,8 +174,8 @@ const TABLES: [Table; 14] = [
     table!("kyber_pre_key"),
     table!("kyber_use"),
     table!("sender_key"),
-    table!("outbox"),
-    table!("inbox"),
+    table!("outbox", by key),
+    table!("inbox", by key),
     table!("directory"),
     table!("counter"),
     table!("session_part"),
@@ -226,49 +247,90 @@ mod tests {
         }
     }
 
-    /// Looking up, scanning and sorting go by the index; updating goes by the row id and leaves the
-    /// index alone.
+    /// Asserts that a statement is one step, which ends like this.
+    fn assert_plan(connection: &Connection, statement: &str, expected: &str) {
+        let mut explained = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+            .unwrap();
+        let parameters = vec![0; explained.parameter_count()];
+        let plan = explained.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3));
+        let plan: Vec<String> = plan.unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(plan.len(), 1, "no sorting step: {plan:?}");
+        assert!(plan[0].ends_with(expected), "{plan:?}");
+    }
+
+    /// Looking up, scanning and sorting go by the index; changing goes by the row id and leaves the
+    /// index alone, or there is nothing but the index.
     #[test]
     fn statements_use_the_index() {
         let connection = migrated();
-        let table = table(Kind::Session).unwrap();
-        for (statement, expected) in [
+        let by_id = "USING INTEGER PRIMARY KEY (rowid=?)";
+        for (kind, index, change) in [
             (
-                table.find,
-                "USING INDEX sqlite_autoindex_session_1 (account=? AND key=?)",
+                Kind::Session,
+                "USING INDEX sqlite_autoindex_session_1",
+                by_id,
             ),
             (
-                table.read,
-                "USING INDEX sqlite_autoindex_session_1 (account=? AND key=?)",
+                Kind::Outbox,
+                "USING PRIMARY KEY",
+                "USING PRIMARY KEY (account=? AND key=?)",
             ),
-            (
-                table.scan,
-                "USING INDEX sqlite_autoindex_session_1 (account=?)",
-            ),
-            (
-                table.scan_after,
-                "USING INDEX sqlite_autoindex_session_1 (account=? AND key>?)",
-            ),
-            (
-                table.walk,
-                "USING INDEX sqlite_autoindex_session_1 ((account,key)>(?,?))",
-            ),
-            (table.update, "USING INTEGER PRIMARY KEY (rowid=?)"),
-            (table.delete, "USING INTEGER PRIMARY KEY (rowid=?)"),
         ] {
-            let mut explained = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
-                .unwrap();
-            let parameters = explained.parameter_count();
-            let plan: Vec<String> = explained
-                .query_map(rusqlite::params_from_iter(vec![0; parameters]), |row| {
-                    row.get(3)
-                })
-                .unwrap()
-                .collect::<Result<_, _>>()
-                .unwrap();
-            assert_eq!(plan.len(), 1, "no sorting step: {plan:?}");
-            assert!(plan[0].ends_with(expected), "{plan:?}");
+            let table = table(kind).unwrap();
+            for (statement, columns) in [
+                (table.find, "(account=? AND key=?)"),
+                (table.read, "(account=? AND key=?)"),
+                (table.scan, "(account=?)"),
+                (table.scan_after, "(account=? AND key>?)"),
+                (table.walk, "((account,key)>(?,?))"),
+            ] {
+                assert_plan(&connection, statement, &format!("{index} {columns}"));
+            }
+            assert_plan(&connection, table.update, change);
+            assert_plan(&connection, table.delete, change);
+        }
+    }
+
+    /// Whatever a store of an earlier format holds is there in the latest.
+    #[test]
+    fn migrating_keeps_all_records() {
+        for format in 1..MIGRATIONS.len() {
+            let connection = Connection::open_in_memory().unwrap();
+            for migration in &MIGRATIONS[..format] {
+                connection.execute_batch(migration).unwrap();
+            }
+            let mark = ("application_id", APPLICATION_ID);
+            for (name, value) in [mark, ("user_version", format as i64)] {
+                connection.pragma_update(None, name, value).unwrap();
+            }
+            let there = |kind: &&Kind| format > 1 || **kind != Kind::SessionPart;
+            let kinds: Vec<_> = Kind::ALL.iter().filter(there).collect();
+            for kind in &kinds {
+                let insert = format!(
+                    "INSERT INTO {} (account, key, version, updated_at, bytes)
+                     VALUES (?1, ?2, ?3, 5, ?4)",
+                    kind.name()
+                );
+                for number in (0..50_u8).rev() {
+                    let bytes = vec![number; 40 * usize::from(number)];
+                    let row = rusqlite::params![[1_u8; 16], [number], 1 + i64::from(number), bytes];
+                    connection.execute(&insert, row).unwrap();
+                }
+            }
+            migrate(&connection).unwrap();
+            for kind in kinds {
+                let mut read = connection.prepare(table(*kind).unwrap().read).unwrap();
+                for number in 0..50_u8 {
+                    let place = rusqlite::params![[1_u8; 16], [number]];
+                    let row = read.query_row(place, |row| Ok((row.get(0)?, row.get(1)?)));
+                    let (version, bytes): (i64, Vec<u8>) = row.unwrap();
+                    assert_eq!(version, 1 + i64::from(number));
+                    assert_eq!(bytes, vec![number; 40 * usize::from(number)]);
+                }
+            }
+            let check = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+            assert_eq!(check, Ok("ok".to_owned()));
         }
     }
 

@@ -354,7 +354,7 @@ async fn the_file_says_what_it_is() {
         number("application_id").unwrap(),
         i64::from(u32::from_be_bytes(*b"Sprg"))
     );
-    assert_eq!(number("user_version").unwrap(), 2);
+    assert_eq!(number("user_version").unwrap(), 3);
     assert_eq!(text("integrity_check").unwrap(), "ok");
     backend.close().await.unwrap();
 }

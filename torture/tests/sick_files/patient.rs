@@ -62,7 +62,7 @@ impl Patient {
         let folder = tempfile::tempdir().unwrap();
         let disk = Folder::watch(folder.path());
         let path = disk.path().join("sprag.db");
-        let origin = Peer::new("bob").await;
+        let origin = Peer::new(address("bob")).await;
         let backend = options(&path).create_if_missing(true).open().await.unwrap();
         let vault = RecordedVault::default();
         let store = DurableStore::open(backend, vault.clone()).await.unwrap();

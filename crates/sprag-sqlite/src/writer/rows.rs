@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params};
-use sprag::backend::{BackendError, Batch, OperationId, RecordKey};
+use sprag::backend::{BackendError, Batch, OperationId, Put, RecordKey};
 
 use crate::error::explain;
 use crate::reader::{Found, find, prepare};
@@ -69,29 +69,11 @@ impl Rows {
             }
         }
         for put in &batch.puts {
-            let table = schema::table(put.key.kind())?;
-            let number = put.version.number() as i64;
             let row = match absent.contains(&put.key) {
                 true => None,
                 false => self.find(connection, &put.key)?,
             };
-            let written = match row {
-                Some(row) => prepare(connection, table.update)?.execute(params![
-                    row.id,
-                    number,
-                    now,
-                    &put.bytes[..]
-                ]),
-                None => prepare(connection, table.insert)?.execute(params![
-                    put.key.account().as_bytes(),
-                    put.key.key(),
-                    number,
-                    now,
-                    &put.bytes[..]
-                ]),
-            };
-            written.map_err(|error| explain("writing a record", &error))?;
-            let id = row.map_or_else(|| connection.last_insert_rowid(), |row| row.id);
+            let id = write(connection, put, row, now)?;
             let version = put.version;
             self.know(put.key, Found { id, version });
         }
@@ -112,9 +94,13 @@ impl Rows {
         let Some(row) = self.find(connection, key)? else {
             return Ok(false);
         };
-        prepare(connection, schema::table(key.kind())?.delete)?
-            .execute([row.id])
-            .map_err(|error| explain("deleting a record", &error))?;
+        let table = schema::table(key.kind())?;
+        let mut delete = prepare(connection, table.delete)?;
+        let deleted = match table.has_ids {
+            true => delete.execute([row.id]),
+            false => delete.execute(params![key.account().as_bytes(), key.key()]),
+        };
+        deleted.map_err(|error| explain("deleting a record", &error))?;
         self.found.remove(key);
         Ok(true)
     }
@@ -167,6 +153,30 @@ impl Rows {
         }
         self.found.insert(key, found);
     }
+}
+
+/// Writes a record over its row, or into a new one; gives the row's id.
+fn write(
+    connection: &Connection,
+    put: &Put,
+    row: Option<Found>,
+    now: i64,
+) -> Result<i64, BackendError> {
+    let table = schema::table(put.key.kind())?;
+    let (account, key) = (put.key.account().as_bytes(), put.key.key());
+    let (version, bytes) = (put.version.number() as i64, &put.bytes[..]);
+    let written =
+        match row {
+            None => prepare(connection, table.insert)?
+                .execute(params![account, key, version, now, bytes]),
+            Some(row) if table.has_ids => {
+                prepare(connection, table.update)?.execute(params![version, now, bytes, row.id])
+            }
+            Some(_) => prepare(connection, table.update)?
+                .execute(params![version, now, bytes, account, key]),
+        };
+    written.map_err(|error| explain("writing a record", &error))?;
+    Ok(row.map_or_else(|| connection.last_insert_rowid(), |row| row.id))
 }
 
 /// Whether an operation is remembered.

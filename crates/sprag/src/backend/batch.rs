@@ -1,6 +1,5 @@
 //! One commit as a value: what must still hold, and what is to change.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use bytes::Bytes;
@@ -133,21 +132,24 @@ impl Batch {
     /// [`BackendError::InvalidBatch`] if a key is written or deleted twice, or is expected in two
     /// versions.
     pub fn validate(&self) -> Result<(), BackendError> {
-        let mut changed = HashSet::with_capacity(self.puts.len() + self.deletes.len());
+        // Batches are small: to sort them takes less than to hash their keys.
         let written = self.puts.iter().map(|put| &put.key);
-        if !written.chain(&self.deletes).all(|key| changed.insert(key)) {
+        let mut changed: Vec<_> = written.chain(&self.deletes).collect();
+        changed.sort_unstable();
+        if changed.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(BackendError::InvalidBatch {
                 reason: "a record is put or deleted twice",
             });
         }
-        let mut expected = HashMap::with_capacity(self.expect.len());
-        for expectation in &self.expect {
-            let earlier = expected.insert(&expectation.key, expectation.version);
-            if earlier.is_some_and(|version| version != expectation.version) {
-                return Err(BackendError::InvalidBatch {
-                    reason: "a record is expected in two versions",
-                });
-            }
+        let mut expected: Vec<_> = self.expect.iter().collect();
+        expected.sort_unstable_by_key(|expected| expected.key);
+        let contradict = |pair: &[&Expectation]| {
+            pair[0].key == pair[1].key && pair[0].version != pair[1].version
+        };
+        if expected.windows(2).any(contradict) {
+            return Err(BackendError::InvalidBatch {
+                reason: "a record is expected in two versions",
+            });
         }
         Ok(())
     }

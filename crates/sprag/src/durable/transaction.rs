@@ -341,11 +341,12 @@ impl<B: Backend> Transaction<B> {
 
     /// What was read.
     fn expectations(&self, operation: OperationId) -> Batch {
-        let batch = Batch::new(operation);
+        let mut batch = Batch::new(operation);
         let slots = self.slots();
         if slots.is_empty() {
             return batch;
         }
+        batch.expect.reserve_exact(1 + slots.len());
         let batch = batch.expect(header::key(), Some(self.header.version));
         let expected = slots.iter().map(|(key, slot)| (*key, slot.found));
         expected.fold(batch, |batch, (key, found)| batch.expect(key, found))
