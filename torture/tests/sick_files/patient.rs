@@ -213,14 +213,15 @@ impl Patient {
     pub(crate) fn flip(&self, table: &str, at: usize, bit: u8) {
         let file = Connection::open(&self.path).unwrap();
         let place = at as i64 % rows(&file, table);
-        let query = format!("SELECT id, bytes FROM {table} LIMIT 1 OFFSET {place}");
-        let (id, mut bytes): (i64, Vec<u8>) = file
-            .query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
+        let query = format!("SELECT account, key, bytes FROM {table} LIMIT 1 OFFSET {place}");
+        let row = file.query_row(&query, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        });
+        let (account, key, mut bytes): (Vec<u8>, Vec<u8>, Vec<u8>) = row.unwrap();
         let at = at % bytes.len();
         bytes[at] ^= bit;
-        let update = format!("UPDATE {table} SET bytes = ?1 WHERE id = ?2");
-        file.execute(&update, (bytes, id)).unwrap();
+        let update = format!("UPDATE {table} SET bytes = ?1 WHERE account = ?2 AND key = ?3");
+        file.execute(&update, (bytes, account, key)).unwrap();
     }
 
     /// Does everything. Answers whether somebody was told that something is wrong.
