@@ -1,6 +1,6 @@
 //! What a message costs beside time: `cargo bench -p sprag-benches --bench written [-- WORK...]`. On Linux only, which counts
 //! for us: bytes handed to write calls (log and checkpoints together), processor time of all threads, and, if strace is
-//! installed, calls of fsync or fdatasync.
+//! installed, commits and calls of fsync or fdatasync.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
