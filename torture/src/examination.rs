@@ -102,6 +102,7 @@ impl Case {
         let ledger = Ledger::of(&story.marks[..self.marks]);
         for vault in runtime.block_on(ledger.vaults()) {
             self.put_in_place(folder);
+            let vault = { story.sealed }.then_some(vault);
             let check = recovery::check(folder, &ledger, vault, &story.peers, seed);
             runtime.block_on(check).map_err(|wrong| {
                 format!(

@@ -12,15 +12,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use sprag::StoreOptions;
 use sprag::backend::{Backend, MemoryBackend};
 use sprag::{Account, Delivery, DurableStore, Error};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
 use crate::ledger::{Ledger, PEERS, Vouched};
 use crate::peer::{Peer, address};
-use crate::seeded::Seeded;
-use crate::story::{ACQUAINTANCE, FILE, NAME};
+use crate::story::{ACQUAINTANCE, FILE, NAME, open_store};
 use crate::vault::RecordedVault;
 
 /// What is wrong, or that nothing is.
@@ -33,7 +31,7 @@ pub type Verdict = Result<(), String>;
 pub async fn check(
     folder: &Path,
     ledger: &Ledger,
-    vault: RecordedVault,
+    vault: Option<RecordedVault>,
     peers: &[Peer; PEERS],
     seed: u64,
 ) -> Verdict {
@@ -62,7 +60,7 @@ impl Recovery<'_> {
         path: &Path,
         backend: Arc<SqliteBackend>,
         ledger: &Ledger,
-        vault: RecordedVault,
+        vault: Option<RecordedVault>,
         peers: &[Peer; PEERS],
         seed: u64,
     ) -> Verdict {
@@ -150,12 +148,10 @@ impl Recovery<'_> {
 /// The store, which is not taken for an earlier copy.
 async fn reopened(
     backend: &Arc<SqliteBackend>,
-    vault: &RecordedVault,
+    vault: &Option<RecordedVault>,
     seed: u64,
 ) -> Result<DurableStore<Arc<SqliteBackend>>, String> {
-    let store = StoreOptions::new()
-        .environment(Seeded::new(seed))
-        .open(Arc::clone(backend), vault.clone());
+    let store = open_store(Arc::clone(backend), vault.clone(), seed);
     store.await.map_err(told("opening the store"))
 }
 

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use sprag::{Account, Error, StoreOptions};
+use sprag::backend::Backend;
+use sprag::{Account, DurableStore, Error, StoreOptions};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
 pub use self::keys::ACQUAINTANCE;
@@ -50,6 +51,10 @@ pub struct Story {
     pub failures: usize,
     /// How many operations of each sort the disk did.
     pub counts: [(Operation, u64); 2],
+    /// Whether its store was sealed, or in clear text.
+    pub sealed: bool,
+    /// How many texts were found in the store that a killed process had written there.
+    pub inherited: usize,
 }
 
 /// What a story is to be about.
@@ -61,6 +66,8 @@ pub struct Plot {
     pub steps: usize,
     /// What the disk does to it.
     pub failure: Option<Failure>,
+    /// Whether the store is sealed, or in clear text.
+    pub sealed: bool,
 }
 
 impl Plot {
@@ -79,7 +86,7 @@ impl Plot {
         let mut teller = Teller {
             path,
             rng: generator(self.seed),
-            vault: RecordedVault::of_story(Arc::clone(&diary)),
+            vault: { self.sealed }.then(|| RecordedVault::of_story(Arc::clone(&diary))),
             server: RecordedServer::of_story(Arc::clone(&diary)),
             diary,
             peers: [
@@ -90,6 +97,7 @@ impl Plot {
             texts: 0,
             letters: Mutex::default(),
             failures: 0,
+            inherited: 0,
         };
         teller.begin().await;
         for _ in 0..self.steps {
@@ -103,7 +111,8 @@ impl Plot {
 struct Teller {
     diary: Arc<Diary>,
     path: PathBuf,
-    vault: RecordedVault,
+    /// None if the store is in clear text.
+    vault: Option<RecordedVault>,
     server: RecordedServer,
     rng: StdRng,
     peers: [Peer; PEERS],
@@ -112,6 +121,7 @@ struct Teller {
     /// How many letters were handed over.
     letters: Mutex<usize>,
     failures: usize,
+    inherited: usize,
 }
 
 impl Teller {
@@ -136,7 +146,7 @@ impl Teller {
     async fn step(&mut self) {
         let peer = self.rng.random_range(0..PEERS);
         let way = self.way_with(peer);
-        match self.rng.random_range(0..32) {
+        match self.rng.random_range(0..34) {
             0..5 => self.write_to(To::Peer(peer, way)).await,
             5 => self.write_to(To::All).await,
             6..11 => self.write_from(peer, way).await,
@@ -154,6 +164,7 @@ impl Teller {
             26 => self.new_epoch().await,
             27..30 => self.new_epoch_meanwhile(peer, way).await,
             30 => self.finish_the_epoch().await,
+            31 | 32 => self.killed(peer, way).await,
             _ => {
                 // Without closing.
                 self.account = None;
@@ -173,6 +184,9 @@ impl Teller {
         self.vouch().await;
         self.upkeep().await;
         self.write_to(To::All).await;
+        for way in Way::ALL {
+            self.killed(MEMBER, way).await;
+        }
     }
 
     async fn end(mut self) -> Story {
@@ -189,6 +203,8 @@ impl Teller {
             marks,
             peers: self.peers,
             failures: self.failures,
+            sealed: self.vault.is_some(),
+            inherited: self.inherited,
         }
     }
 
@@ -224,13 +240,26 @@ impl Teller {
 /// What the store reports.
 pub async fn open(
     path: &Path,
-    vault: RecordedVault,
+    vault: Option<RecordedVault>,
     seed: u64,
 ) -> Result<Account<SqliteBackend>, Error> {
     let backend = SqliteOptions::file(path).readers(1).open().await?;
-    let store = StoreOptions::new()
-        .environment(Seeded::new(seed))
-        .open(backend, vault)
-        .await?;
+    let store = open_store(backend, vault, seed).await?;
     Account::open_or_create(store, address(NAME)).await
+}
+
+/// Opens a store, in clear text without a vault.
+///
+/// # Errors
+/// What the store reports.
+pub async fn open_store<B: Backend>(
+    backend: B,
+    vault: Option<RecordedVault>,
+    seed: u64,
+) -> Result<DurableStore<B>, Error> {
+    let options = StoreOptions::new().environment(Seeded::new(seed));
+    match vault {
+        Some(vault) => options.open(backend, vault).await,
+        None => options.dangerously_open_in_clear_text(backend).await,
+    }
 }

@@ -58,7 +58,19 @@ struct State {
     failed: u64,
     /// How many bytes the folder may hold.
     room: Option<u64>,
+    process: Process,
     done: HashMap<Operation, u64>,
+}
+
+/// How the process fares that has the folder's files open.
+#[derive(Default, PartialEq, Eq)]
+enum Process {
+    #[default]
+    Alive,
+    /// It is killed before the next sync.
+    Doomed,
+    /// Nothing that it does happens any more.
+    Killed,
 }
 
 static FOLDERS: Mutex<Vec<(PathBuf, Arc<Shared>)>> = Mutex::new(Vec::new());
@@ -114,6 +126,17 @@ impl Folder {
         let mut state = self.shared.state();
         state.failure = None;
         std::mem::take(&mut state.failed)
+    }
+
+    /// Kills whoever has files open here, in place of the next sync: nothing happens any more, and what was written stays. Whoever
+    /// is killed is told of errors.
+    pub fn kill(&self) {
+        self.shared.state().process = Process::Doomed;
+    }
+
+    /// Another process takes the place of the killed one, which has closed its files.
+    pub fn revive(&self) {
+        self.shared.state().process = Process::Alive;
     }
 
     /// Lets the folder hold so many bytes more, or any number.
@@ -183,7 +206,22 @@ impl State {
         true
     }
 
+    /// Whether a sync under way does not happen because the process is killed.
+    fn is_killed_at_sync(&mut self) -> bool {
+        if self.process == Process::Doomed {
+            self.process = Process::Killed;
+        }
+        self.is_killed()
+    }
+
+    fn is_killed(&self) -> bool {
+        self.process == Process::Killed
+    }
+
     fn judge(&mut self, file: &str, offset: u64, length: usize) -> Verdict {
+        if self.is_killed() {
+            return Verdict::Cut(0, ffi::SQLITE_IOERR_WRITE);
+        }
         if self.fails(Operation::Write) {
             return Verdict::Cut(length / 2, ffi::SQLITE_IOERR_WRITE);
         }

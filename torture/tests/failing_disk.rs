@@ -16,6 +16,7 @@ fn tell(seed: u64, failure: Option<Failure>) -> Story {
         seed,
         steps: STEPS,
         failure,
+        sealed: true,
     };
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();

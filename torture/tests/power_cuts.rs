@@ -39,6 +39,7 @@ fn plot(seed: u64) -> Plot {
         seed,
         steps: 10,
         failure: None,
+        sealed: true,
     }
 }
 
@@ -56,10 +57,27 @@ fn report(seed: u64, findings: &Findings) {
 fn nothing_released_is_lost() {
     for seed in seeds() {
         let story = tell(plot(seed));
+        assert!(story.inherited > 0);
         let findings = examine(&story, &story.events, seed, effort());
         report(seed, &findings);
         assert_eq!(findings.wrong, [] as [String; 0], "seed {seed}");
         assert!(findings.images > 400);
+    }
+}
+
+/// In clear text nothing tells of an opening, so all the more must what it found be durable.
+#[test]
+fn nor_in_clear_text() {
+    for seed in seeds() {
+        let sealed = false;
+        let story = tell(Plot {
+            sealed,
+            ..plot(seed)
+        });
+        assert!(story.inherited > 0);
+        let findings = examine(&story, &story.events, seed, effort());
+        report(seed, &findings);
+        assert_eq!(findings.wrong, [] as [String; 0], "seed {seed}");
     }
 }
 

@@ -22,7 +22,8 @@
 //!    others.
 //! 3. **Durable.** [`CommitOutcome::Committed`] is answered only when the batch would survive a
 //!    power cut. Nothing that is not yet durable is shown to a reader, except to one that comes
-//!    after a crash.
+//!    after a crash; for that one it is, as soon as it was answered to a commit
+//!    that writes, or by [`Backend::committed`].
 //! 4. **Honest.** An error from [`Backend::commit`] means that *nothing* was applied. A backend
 //!    that cannot tell answers [`CommitOutcome::Unknown`].
 //! 5. **Cancellable.** A future may be dropped at any await: the store stays whole and the handle
@@ -127,6 +128,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Both answers are final and durable. In particular, `false` promises that the operation will
     /// not appear later: a backend waits for, or makes impossible, whatever might still be under
     /// way.
+    ///
+    /// With the answer *everything* is durable that a reader was shown before, even what a killed process has left behind and
+    /// nobody waited for. So a store that is opened asks for an operation that never was.
     ///
     /// Only a bounded number of the latest operations is remembered, at least
     /// [`Limits::remembered_operations`] that came later than the one in question; beyond that the

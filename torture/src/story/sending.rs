@@ -72,7 +72,7 @@ impl Teller {
     }
 
     /// After a failure, sends what waits in the outbox, and answers whether the text was among it.
-    async fn look_for(&mut self, text: &str, to: To) -> bool {
+    pub(super) async fn look_for(&mut self, text: &str, to: To) -> bool {
         let mut found = 0;
         let waiting = loop {
             let waiting = self.account().outbox_pending().await;
@@ -80,13 +80,16 @@ impl Teller {
                 break waiting;
             }
         };
-        for envelope in waiting {
-            let peer = self.reader_of(&envelope);
+        for envelope in &waiting {
+            let peer = self.reader_of(envelope);
             if !self.was_read(envelope.id) {
                 self.mark(Mark::Released(peer, envelope.clone()));
-                self.read(peer, &envelope).await;
+                self.read(peer, envelope).await;
                 found += usize::from(self.last_read().as_deref() == Some(text));
             }
+        }
+        // Only then, since this writes: what is found must be durable before.
+        for envelope in waiting {
             self.acknowledge(envelope.id).await;
         }
         assert!([0, to.readers()].contains(&found), "{text} went to some");

@@ -33,7 +33,30 @@ impl Teller {
         }
     }
 
+    /// The process is killed when it has written a message to a peer and not synced it. Whoever opens the store then finds
+    /// it, and may send it.
+    pub(super) async fn killed(&mut self, peer: usize, way: Way) {
+        let (to, text) = (To::Peer(peer, way), self.text());
+        self.mark(Mark::Sending(text.clone(), to.readers()));
+        self.diary.folder.kill();
+        let sent = self.send(to, &text).await;
+        assert!(sent.is_err(), "it was released and not synced");
+        if let Some(account) = self.account.take() {
+            // This only stops the threads: it is over.
+            let _ = account.store().close().await;
+        }
+        self.mark(Mark::Closed(false));
+        self.diary.folder.revive();
+        self.reopen().await;
+        let found = self.look_for(&text, to).await;
+        self.inherited += usize::from(found);
+        self.make_sure(to, &text, found).await;
+    }
+
     pub(super) async fn new_epoch(&mut self) {
+        if self.vault.is_none() {
+            return;
+        }
         let changed = self.account().store().new_epoch().await;
         self.tolerate(changed).await;
     }
@@ -42,8 +65,13 @@ impl Teller {
     pub(super) async fn new_epoch_meanwhile(&mut self, peer: usize, way: Way) {
         let (to, text) = (To::Peer(peer, way), self.text());
         self.mark(Mark::Sending(text.clone(), to.readers()));
-        let (sent, changed) =
-            tokio::join!(self.send(to, &text), self.account().store().new_epoch());
+        let change = async {
+            match self.vault {
+                Some(_) => self.account().store().new_epoch().await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let (sent, changed) = tokio::join!(self.send(to, &text), change);
         let sent = self.tolerate(sent).await;
         // An error that both got has been dealt with.
         if sent.is_some() {

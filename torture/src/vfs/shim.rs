@@ -15,8 +15,9 @@ use std::sync::{Arc, Once, OnceLock};
 use std::{ptr, slice};
 
 use rusqlite::ffi::{
-    self, SQLITE_IOERR_FSYNC, SQLITE_OK, SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_JOURNAL,
-    SQLITE_OPEN_WAL, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
+    self, SQLITE_IOERR_DELETE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_TRUNCATE, SQLITE_OK,
+    SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_WAL, sqlite3_file, sqlite3_int64,
+    sqlite3_io_methods, sqlite3_vfs,
 };
 
 use super::{Operation, Shared, Verdict, find};
@@ -178,6 +179,9 @@ unsafe extern "C" fn delete(_: *mut sqlite3_vfs, path: *const c_char, folder_too
         return really();
     };
     let mut state = folder.state();
+    if state.is_killed() {
+        return SQLITE_IOERR_DELETE;
+    }
     let outcome = really();
     if outcome == SQLITE_OK {
         state.lengths.remove(&name);
@@ -257,6 +261,9 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c
         return really();
     };
     let mut state = watched.folder.state();
+    if state.is_killed() {
+        return SQLITE_IOERR_TRUNCATE;
+    }
     let outcome = really();
     if outcome == SQLITE_OK {
         state.lengths.insert(watched.name.clone(), size as u64);
@@ -278,6 +285,9 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
             .map_or(ffi::SQLITE_ERROR, |sync| unsafe { sync(real, flags) });
     };
     let mut state = watched.folder.state();
+    if state.is_killed_at_sync() {
+        return SQLITE_IOERR_FSYNC;
+    }
     if state.fails(Operation::Sync) {
         state.note(Event::SyncFailed(watched.name.clone()));
         return SQLITE_IOERR_FSYNC;

@@ -1,4 +1,8 @@
 //! Opening a store: its header, its roots, and the generation by which an earlier copy is told.
+//!
+//! A killed process may have left commits in the storage's log that were never synced, and whoever opens the storage then
+//! finds them. So every opening makes durable what it found before it answers: nothing may be released that a power
+//! cut could still take back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,7 +71,8 @@ impl StoreOptions {
         self
     }
 
-    /// Opens the store in `backend`, which is sealed under roots in `vault`, or makes one if there is none.
+    /// Opens the store in `backend`, which is sealed under roots in `vault`, or makes one if there is none. It commits, so
+    /// what is found in the store then is durable, even if a killed process has left it there.
     ///
     /// # Errors
     /// [`Error::RolledBack`] for an earlier copy of the store; [`Error::WrongVault`], [`Error::RootMissing`],
@@ -88,6 +93,9 @@ impl StoreOptions {
     /// Opens a store whose records are **not encrypted**, or makes one. Whoever reads its files reads all keys and
     /// messages, also those that were deleted, and a copy that was put back is not told from the current state.
     ///
+    /// As in a sealed store, what is found in it then is durable, even if a killed process has left it there. So this writes,
+    /// too.
+    ///
     /// # Errors
     /// [`Error::StoreSealed`]; otherwise what the storage reports; [`Error::NoRandomness`].
     pub async fn dangerously_open_in_clear_text<B: Backend>(
@@ -96,6 +104,7 @@ impl StoreOptions {
     ) -> Result<DurableStore<B>, Error> {
         let store = self.open_at_any_generation(backend, None).await?;
         store.check_header().await?;
+        make_durable(&store).await?;
         Ok(store)
     }
 
@@ -107,6 +116,14 @@ impl StoreOptions {
         let header = read_or_create(&backend, vault.as_deref(), &*self.environment).await?;
         Ok(DurableStore::new(backend, vault, header, self))
     }
+}
+
+/// Makes durable what is in the store. A sealed one does so by committing its generation.
+async fn make_durable<B: Backend>(store: &DurableStore<B>) -> Result<(), Error> {
+    // It is known not to be there. But the backend may say so only for good, and so with all that came before.
+    let nothing = OperationId::random(&mut generator(store.environment())?);
+    store.backend().committed(nothing).await?;
+    Ok(())
 }
 
 /// Reads the header, and makes it if the store is new. Of two that make one at once, one wins.
