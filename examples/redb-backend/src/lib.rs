@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
-    TableDefinition, TableError,
+    TableDefinition, TableError, WriteTransaction,
 };
 use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Expectation, Kind, Limits,
@@ -148,15 +148,11 @@ impl Backend for RedbBackend {
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
         self.run(move |database| {
             // A transaction that writes comes after all that were begun before it, cancelled ones
-            // too.
+            // too, and with it they are durable.
             let transaction = database.begin_write().map_err(io)?;
-            let operations = transaction.open_table(OPERATIONS).map_err(io)?;
-            for entry in operations.iter().map_err(storage)?.rev() {
-                if entry.map_err(storage)?.1.value() == *operation.as_bytes() {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+            let found = is_remembered(&transaction, operation)?;
+            transaction.commit().map_err(io)?;
+            Ok(found)
         })
         .await
     }
@@ -283,6 +279,19 @@ fn find(
 ) -> Result<Option<Record>, BackendError> {
     let value = records.get(&place(key)[..]).map_err(storage)?;
     value.map(|value| record(value.value())).transpose()
+}
+
+fn is_remembered(
+    transaction: &WriteTransaction,
+    operation: OperationId,
+) -> Result<bool, BackendError> {
+    let operations = transaction.open_table(OPERATIONS).map_err(io)?;
+    for entry in operations.iter().map_err(storage)?.rev() {
+        if entry.map_err(storage)?.1.value() == *operation.as_bytes() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether all expectations hold.
