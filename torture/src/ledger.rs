@@ -1,10 +1,11 @@
 //! What the application knew at a moment: every promise that the account had made to it by then.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use sprag::protocol::identity::IdentityKey;
-use sprag::{Envelope, IdentityTrust, InboxId, OutboxId, PreKeyBundle};
+use sprag::{Envelope, IdentityPolicy, IdentityTrust, InboxId, OutboxId, PreKeyBundle};
 
+use crate::order::Order;
 use crate::vault::{Change, RecordedVault};
 
 /// How many peers there are.
@@ -23,6 +24,10 @@ pub enum Mark {
     Archiving(usize),
     /// It is.
     Archived(usize),
+    /// All sessions with this peer are about to be forgotten.
+    Deleting(usize),
+    /// They are.
+    Deleted(usize),
     /// Another sender key is about to be made.
     Renewing,
     /// The first peer got the account's sender key, of this chain.
@@ -33,10 +38,14 @@ pub enum Mark {
     Vouching(Vouched),
     /// It is done.
     Vouched,
+    /// This is about to be asked of identities before something is sent.
+    Deciding(IdentityPolicy),
+    /// It is.
+    Decided,
     /// A bundle was handed out, or published.
     Bundle(Box<PreKeyBundle>),
-    /// This text is about to be sent to so many peers.
-    Sending(String, usize),
+    /// This is about to be sent.
+    Sending(Order),
     /// After a failure it was found that this text was not sent.
     NotSent(String),
     /// An envelope was returned, or found in the outbox.
@@ -89,10 +98,14 @@ pub struct Ledger {
     pub vouched: Option<Vouched>,
     /// See there.
     pub vouching: Option<Vouched>,
+    /// What is asked of identities before something is sent, and what was about to be.
+    pub policy: IdentityPolicy,
+    /// See there.
+    pub deciding: Option<IdentityPolicy>,
     /// The last bundle that was handed out; nobody has used it.
     pub bundle: Option<Box<PreKeyBundle>>,
     /// What became of the texts that were to be sent.
-    pub texts: HashMap<String, Text>,
+    pub texts: BTreeMap<String, Text>,
     /// Every envelope that the application has seen, and whose it is.
     pub released: BTreeMap<OutboxId, (usize, Envelope)>,
     /// Those that its peer has read.
@@ -128,6 +141,8 @@ pub enum Session {
     Unsure,
     /// It was put aside: nothing may be sent in it.
     Archived,
+    /// It was forgotten, and so is everything that was received in it.
+    Deleted,
 }
 
 /// What the user says about the identity of an acquaintance.
@@ -140,10 +155,10 @@ pub struct Vouched {
 }
 
 /// What became of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// How many peers are to read it: all of them, or none.
-    pub readers: usize,
+    /// How it was to be sent: all that it says is done, or nothing.
+    pub order: Order,
     /// Whether it was found not to be encrypted; this must not change.
     pub not_sent: bool,
 }
@@ -163,6 +178,8 @@ pub struct Letter {
     pub finishing: bool,
     /// Whether it has.
     pub finished: bool,
+    /// Whether what is known of the session that it came in may be forgotten.
+    pub forgotten: bool,
 }
 
 impl Ledger {
@@ -190,13 +207,21 @@ impl Ledger {
         }
         match mark {
             Mark::Created(identity) => self.created = Some(identity),
-            Mark::Starting(peer) if self.sessions[peer] == Session::Archived => {
-                self.sessions[peer] = Session::Unsure;
-            }
-            Mark::Starting(_) => {}
+            Mark::Starting(peer) => match self.sessions[peer] {
+                Session::None | Session::Current => {}
+                _ => self.sessions[peer] = Session::Unsure,
+            },
             Mark::Started(peer) => self.sessions[peer] = Session::Current,
             Mark::Archiving(peer) => self.sessions[peer] = Session::Unsure,
             Mark::Archived(peer) => self.sessions[peer] = Session::Archived,
+            Mark::Deleting(peer) => {
+                self.sessions[peer] = Session::Unsure;
+                let letters = self.letters.iter_mut();
+                letters
+                    .filter(|letter| letter.peer == peer)
+                    .for_each(|letter| letter.forgotten = true);
+            }
+            Mark::Deleted(peer) => self.sessions[peer] = Session::Deleted,
             Mark::Renewing => self.renewing = true,
             Mark::Distributed(chain) => {
                 (self.sender_key, self.renewing) = (Some(chain), false);
@@ -204,10 +229,12 @@ impl Ledger {
             Mark::Joined => self.joined = true,
             Mark::Vouching(vouched) => self.vouching = Some(vouched),
             Mark::Vouched => self.vouched = self.vouching.take(),
+            Mark::Deciding(policy) => self.deciding = Some(policy),
+            Mark::Decided => self.policy = self.deciding.take().unwrap_or_default(),
             Mark::Bundle(bundle) => self.bundle = Some(bundle),
-            Mark::Sending(text, readers) => {
-                let not_sent = false;
-                self.texts.insert(text, Text { readers, not_sent });
+            Mark::Sending(order) => {
+                let (text, not_sent) = (order.text.clone(), false);
+                self.texts.insert(text, Text { order, not_sent });
             }
             Mark::NotSent(text) => {
                 let text = self.texts.get_mut(&text).expect("it was to be sent");
@@ -229,6 +256,7 @@ impl Ledger {
                 id: None,
                 finishing: false,
                 finished: false,
+                forgotten: false,
             }),
             Mark::Delivered(letter, id) => self.letters[letter].id = Some(id),
             Mark::Finishing(id) => self.letter(id).finishing = true,

@@ -8,6 +8,7 @@
 //! | [`story`] | a run of an account's life that is written down, and goes on through failures |
 //! | [`diary`] | how it is written down |
 //! | [`vault`] | the vault of it, at any moment |
+//! | [`order`] | what is to be sent in it, and to whom |
 //! | [`post`] | the ways that a text takes in it |
 //! | [`service`] | who certifies the senders of sealed ones |
 //! | [`key_server`] | where the account publishes its keys |
@@ -32,6 +33,7 @@ pub mod examination;
 pub mod freed;
 pub mod key_server;
 pub mod ledger;
+pub mod order;
 pub mod pace;
 pub mod peer;
 pub mod post;

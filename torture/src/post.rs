@@ -6,7 +6,8 @@ use std::slice;
 use sprag::backend::Backend;
 use sprag::protocol::sealed_sender::SealedSenderMultiRecipientMessage;
 use sprag::{
-    Account, Delivery, Envelope, EnvelopeType, Error, ProtocolAddress, Recipient, Sealing, Uuid,
+    Account, Delivery, Envelope, EnvelopeType, Error, Outgoing, ProtocolAddress, Recipient,
+    Sealing, Uuid,
 };
 
 use crate::service::{certify, trust};
@@ -48,7 +49,7 @@ pub async fn write<B: Backend>(
     from: &Account<B>,
     to: &ProtocolAddress,
     way: Way,
-    text: &str,
+    text: impl Into<Outgoing<'_>>,
 ) -> Result<Envelope, Error> {
     match way {
         Way::Session => from.send(to, text).await,

@@ -7,16 +7,16 @@
 mod mailboxes;
 mod next;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use sprag::backend::{Backend, MemoryBackend};
-use sprag::{Account, Delivery, DurableStore, Error};
+use sprag::{Account, Delivery, DurableStore, Envelope, Error, IdentityPolicy, OutboxId};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
-use crate::ledger::{Ledger, PEERS, Vouched};
+use crate::ledger::{Ledger, PEERS, Session, Vouched};
 use crate::peer::{Peer, address};
 use crate::story::{ACQUAINTANCE, FILE, NAME, open_store};
 use crate::vault::RecordedVault;
@@ -51,6 +51,8 @@ struct Recovery<'a> {
     account: Account<Arc<SqliteBackend>>,
     ledger: &'a Ledger,
     peers: Vec<Account<MemoryBackend>>,
+    /// What waits in the outbox.
+    waiting: BTreeMap<OutboxId, Envelope>,
     /// Which peer has read which text, each once.
     read: HashSet<(usize, String)>,
 }
@@ -91,6 +93,7 @@ impl Recovery<'_> {
             account,
             ledger,
             peers: copies,
+            waiting: BTreeMap::new(),
             read: ledger.readings.clone(),
         };
         recovery.keeps_every_promise().await?;
@@ -108,12 +111,14 @@ impl Recovery<'_> {
         // All of them, whatever the ones before say.
         let mut wrong = vec![self.outbox().await, self.inbox().await];
         wrong.push(self.knows_the_acquaintance().await);
+        wrong.push(self.asks_what_was_decided().await);
         wrong.push(self.forgets().await);
         for peer in 0..self.peers.len() {
             wrong.push(self.goes_on(peer).await);
         }
         wrong.push(self.group_goes_on().await);
         wrong.push(self.bundle().await);
+        wrong.push(self.sends_once().await);
         let wrong: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
         ensure(wrong.is_empty(), || wrong.join("; "))
     }
@@ -131,6 +136,30 @@ impl Recovery<'_> {
         ensure(right, || {
             format!("{ACQUAINTANCE} is known by {known:?}, not {vouched:?}")
         })
+    }
+
+    /// What is asked of identities before something is sent is what was decided.
+    async fn asks_what_was_decided(&self) -> Verdict {
+        let Ledger {
+            policy, deciding, ..
+        } = self.ledger;
+        let asked = self.account.identity_policy().await;
+        let asked = asked.map_err(told("the policy on identities"))?;
+        ensure(asked == *policy || Some(asked) == *deciding, || {
+            format!("the policy is {asked:?}, not {policy:?}")
+        })?;
+        if asked != IdentityPolicy::VerifiedOnly {
+            return Ok(());
+        }
+        for (peer, session) in self.peers.iter().zip(self.ledger.sessions) {
+            let sent = self.account.send(peer.address(), "refused").await;
+            let code = sent.err().map(|error| error.code());
+            let refused = code == Some("untrusted-identity") || session != Session::Current;
+            ensure(refused, || format!("sending under {asked:?}: {code:?}"))?;
+        }
+        // So that life goes on.
+        let usual = self.account.set_identity_policy(IdentityPolicy::default());
+        usual.await.map_err(told("deciding"))
     }
 
     /// A change of epochs that was under way is finished, and nothing is damaged by it.

@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use sprag::backend::Backend;
-use sprag::{Account, DurableStore, Error, StoreOptions};
+use sprag::{Account, DurableStore, Envelope, Error, StoreOptions};
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
 
 pub use self::keys::ACQUAINTANCE;
-use self::sending::To;
 use crate::diary::Diary;
 use crate::disk::Event;
 use crate::key_server::RecordedServer;
 use crate::ledger::{Mark, PEERS};
+use crate::order::{Order, To};
 use crate::pace::generator;
 use crate::peer::{MEMBER, Peer, address, device};
 use crate::post::Way;
@@ -95,6 +95,7 @@ impl Plot {
             ],
             account: None,
             texts: 0,
+            done: Vec::new(),
             letters: Mutex::default(),
             failures: 0,
             inherited: 0,
@@ -118,6 +119,8 @@ struct Teller {
     peers: [Peer; PEERS],
     account: Option<Account<SqliteBackend>>,
     texts: usize,
+    /// What was sent under a key.
+    done: Vec<(Order, Vec<Envelope>)>,
     /// How many letters were handed over.
     letters: Mutex<usize>,
     failures: usize,
@@ -146,7 +149,7 @@ impl Teller {
     async fn step(&mut self) {
         let peer = self.rng.random_range(0..PEERS);
         let way = self.way_with(peer);
-        match self.rng.random_range(0..34) {
+        match self.rng.random_range(0..40) {
             0..5 => self.write_to(To::Peer(peer, way)).await,
             5 => self.write_to(To::All).await,
             6..11 => self.write_from(peer, way).await,
@@ -164,7 +167,15 @@ impl Teller {
             26 => self.new_epoch().await,
             27..30 => self.new_epoch_meanwhile(peer, way).await,
             30 => self.finish_the_epoch().await,
-            31 | 32 => self.killed(peer, way).await,
+            31 | 32 => {
+                let keyed = self.rng.random();
+                self.killed(To::Peer(peer, way), keyed).await;
+            }
+            33 | 34 => self.repeat().await,
+            35 => self.write_again_and_again(To::Peer(peer, way)).await,
+            36 => self.write_to(To::Again(peer)).await,
+            37 => self.forget(peer).await,
+            38 => self.decide().await,
             _ => {
                 // Without closing.
                 self.account = None;
@@ -184,9 +195,13 @@ impl Teller {
         self.vouch().await;
         self.upkeep().await;
         self.write_to(To::All).await;
-        for way in Way::ALL {
-            self.killed(MEMBER, way).await;
-        }
+        self.decide().await;
+        self.forget(MEMBER).await;
+        self.write_to(To::Again(MEMBER)).await;
+        self.write_again_and_again(To::All).await;
+        self.killed(To::Peer(MEMBER, Way::Session), false).await;
+        self.killed(To::Peer(MEMBER, Way::SealedGroup), true).await;
+        self.killed(To::All, false).await;
     }
 
     async fn end(mut self) -> Story {

@@ -105,6 +105,8 @@ fn with_synchronous_normal_it_is() {
         "the peer reading the next Session message: message",
         "the peer reading the next Sealed message: message",
         "the peer reading the next SealedGroup message: message",
+        "is another envelope now",
+        "the policy is",
     ] {
         let found = findings.wrong.iter().find(|wrong| wrong.contains(expected));
         say(found.map_or("nothing", String::as_str));

@@ -1,12 +1,11 @@
 //! What waits in the mailboxes, and what is delivered again.
 
-use sprag::{Account, Envelope, Recipient};
+use sprag::Envelope;
 
 use super::{Recovery, Verdict, ensure, text_of, told};
 use crate::ledger::Letter;
-use crate::peer::{MEMBER, address};
+use crate::order::{self, reader_of};
 use crate::post::read;
-use crate::story::NAME;
 
 impl Recovery<'_> {
     /// The outbox holds what was released and not acknowledged, and perhaps what was under way.
@@ -32,13 +31,28 @@ impl Recovery<'_> {
         }
         for envelope in &waiting {
             if !self.ledger.released.contains_key(&envelope.id) {
-                let device = |peer: &Account<_>| envelope.recipient == peer.address().into();
-                let peer = match envelope.recipient {
-                    Recipient::Group(_) => Some(MEMBER),
-                    _ => self.peers.iter().position(device),
-                };
-                let peer = peer.ok_or("an envelope to a stranger")?;
-                self.peer_reads(peer, envelope).await?;
+                self.peer_reads(reader_of(envelope), envelope).await?;
+            }
+        }
+        let waiting = waiting.into_iter().map(|waiting| (waiting.id, waiting));
+        self.waiting = waiting.collect();
+        self.whole()
+    }
+
+    /// What has a key is the same envelope however often it is tried, or is sent now.
+    pub(super) async fn sends_once(&mut self) -> Verdict {
+        let orders = self.ledger.texts.values().map(|text| &text.order);
+        for order in orders.filter(|order| order.keyed) {
+            let again = order.send(&self.account).await;
+            for envelope in again.map_err(told("sending again"))? {
+                let released = self.ledger.released.get(&envelope.id);
+                let released = released.map(|(_, released)| released);
+                match released.or(self.waiting.get(&envelope.id)) {
+                    Some(before) => ensure(*before == envelope, || {
+                        format!("{} is another envelope now", order.text)
+                    })?,
+                    None => self.peer_reads(reader_of(&envelope), &envelope).await?,
+                }
             }
         }
         self.whole()
@@ -48,8 +62,9 @@ impl Recovery<'_> {
     fn whole(&self) -> Verdict {
         for (text, known) in &self.ledger.texts {
             let readers = self.read.iter().filter(|(_, read)| read == text).count();
-            ensure([0, known.readers].contains(&readers), || {
-                format!("{text} is there for {readers} of {}", known.readers)
+            let all = known.order.readers();
+            ensure([0, all].contains(&readers), || {
+                format!("{text} is there for {readers} of {all}")
             })?;
         }
         Ok(())
@@ -57,9 +72,8 @@ impl Recovery<'_> {
 
     /// The peer reads a message that it has not read: one that was to be sent, and that it does not know.
     async fn peer_reads(&mut self, peer: usize, envelope: &Envelope) -> Verdict {
-        let delivery = read(&self.peers[peer], &address(NAME), envelope).await;
-        let delivery = delivery.map_err(told("reading an envelope"))?;
-        let text = text_of(&delivery);
+        let text = order::text_of(&self.peers[peer], envelope).await;
+        let text = text.map_err(told("reading an envelope"))?;
         match self.ledger.texts.get(&text) {
             Some(known) if known.not_sent => {
                 return Err(format!("{text} was not sent, and now it is"));
@@ -121,6 +135,7 @@ impl Recovery<'_> {
                 })
             }
             Err(error) if error.code() == "duplicate-message" && letter.finishing => Ok(()),
+            Err(_) if letter.forgotten && letter.finishing => Ok(()),
             Err(error) => Err(format!("{} is not delivered: {error}", letter.text)),
         }
     }

@@ -27,7 +27,9 @@ impl Recovery<'_> {
         for letter in letters.iter().rev().take(3) {
             self.redelivery(letter).await?;
         }
-        if !usable {
+        if known == Session::Deleted {
+            self.is_forgotten(account).await?;
+        } else if !usable {
             let bundle = account.bundle().await.map_err(told("a bundle"))?;
             let started = self.account.start_session(account.address(), &bundle);
             started.await.map_err(told("starting a session"))?;
@@ -40,6 +42,21 @@ impl Recovery<'_> {
             [other, one]
         };
         self.there_and_back(peer, ways).await
+    }
+
+    /// Nothing is left of the sessions with a peer, and the peer starts a new one.
+    async fn is_forgotten(&self, peer: &Account<MemoryBackend>) -> Verdict {
+        let devices = self.account.devices(peer.address().name()).await;
+        let devices = devices.map_err(told("listing devices"))?;
+        ensure(!devices.contains(peer.address()), || {
+            "a session that was deleted is listed".to_owned()
+        })?;
+        let bundle = self.account.bundle().await;
+        let bundle = bundle.map_err(told("a bundle for the peer"))?;
+        let started = peer.start_session(&address(NAME), &bundle).await;
+        started.map_err(told("the peer starting anew"))?;
+        let step = "reading the first message of a new session";
+        one_more(peer, &self.account, Way::Session, step).await
     }
 
     /// The conversation in the group, in which nobody's sender key has changed, unless another one was to be made.

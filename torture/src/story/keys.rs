@@ -2,13 +2,18 @@
 
 use rand::RngExt;
 use sprag::protocol::identity::IdentityKeyPair;
-use sprag::protocol::message::DecryptionErrorMessage;
-use sprag::{EnvelopeType, IdentityTrust, RetryAssessment, Timestamp};
+use sprag::protocol::message::{DecryptionErrorMessage, PlaintextContent};
+use sprag::{
+    Envelope, EnvelopeType, Error, IdentityPolicy, IdentityTrust, RetryAssessment, Sealing,
+    Timestamp,
+};
 
 use super::{NAME, Teller};
 use crate::ledger::{Mark, Vouched};
+use crate::order::To;
 use crate::peer::{MEMBER, address};
-use crate::post::group;
+use crate::post::{Way, group};
+use crate::service::{certify, trust};
 
 /// One whom the user has met, and the account never wrote to.
 pub const ACQUAINTANCE: &str = "dave";
@@ -30,9 +35,11 @@ impl Teller {
 
     /// A peer starts a session with the account, so that its next message uses up one-time keys.
     pub(super) async fn restart_by(&mut self, peer: usize) {
-        let bundle = self.account().bundle().await;
-        let Some(bundle) = self.tolerate(bundle).await else {
-            return;
+        let bundle = loop {
+            let bundle = self.account().bundle().await;
+            if let Some(bundle) = self.tolerate(bundle).await {
+                break bundle;
+            }
         };
         let account = &self.peers[peer].account;
         account
@@ -41,7 +48,27 @@ impl Teller {
             .unwrap();
         self.mark(Mark::Peer(peer, self.peers[peer].moment()));
         let way = self.way_in_session();
+        self.mark(Mark::Starting(peer));
         self.write_from(peer, way).await;
+        self.mark(Mark::Started(peer));
+    }
+
+    /// All sessions with a peer are forgotten, and one of the two starts anew.
+    pub(super) async fn forget(&mut self, peer: usize) {
+        let whom = self.peers[peer].account.address().clone();
+        self.mark(Mark::Deleting(peer));
+        loop {
+            let deleted = self.account().delete_session(&whom).await;
+            if self.tolerate(deleted).await.is_some() {
+                break self.mark(Mark::Deleted(peer));
+            }
+        }
+        if self.rng.random() {
+            return self.restart_by(peer).await;
+        }
+        self.restart(peer).await;
+        // So that the peer knows.
+        self.write_to(To::Peer(peer, Way::Session)).await;
     }
 
     /// A peer says that it could not read the last message to it, and the account does as it is told to.
@@ -49,8 +76,14 @@ impl Teller {
         let Some(request) = self.request(peer) else {
             return;
         };
+        let certificate = certify(&self.peers[peer].account).await.unwrap();
+        let (sealing, request) = (Sealing::new(&certificate), PlaintextContent::from(&request));
+        let request = { &self.peers[peer].account }
+            .send_retry_request_sealed(&address(NAME), sealing, &request)
+            .await
+            .unwrap();
         let from = self.peers[peer].account.address().clone();
-        let found = self.account().assess_retry(&from, &request).await;
+        let found = self.assess(&request).await;
         let Some(found) = self.tolerate(found).await else {
             return;
         };
@@ -64,6 +97,13 @@ impl Teller {
             }
             self.restart(peer).await;
         }
+    }
+
+    async fn assess(&self, request: &Envelope) -> Result<RetryAssessment, Error> {
+        let opened = self.account().open_sealed(&request.bytes, trust()).await?;
+        let content = PlaintextContent::deserialize(opened.content.contents())?;
+        let request = DecryptionErrorMessage::extract_from_body(content.body())?;
+        self.account().assess_retry(&opened.sender, &request).await
     }
 
     /// About the last message that is not sealed.
@@ -125,6 +165,23 @@ impl Teller {
     pub(super) async fn upkeep(&mut self) {
         let done = self.account().upkeep(&self.server).await;
         self.tolerate(done).await;
+    }
+
+    /// Nothing is sent to anybody who is not verified, and so to nobody, until something else is decided.
+    pub(super) async fn decide(&mut self) {
+        let usual = match self.rng.random() {
+            true => IdentityPolicy::AlwaysTrust,
+            false => IdentityPolicy::TrustOnFirstUse,
+        };
+        for policy in [IdentityPolicy::VerifiedOnly, usual] {
+            self.mark(Mark::Deciding(policy));
+            loop {
+                let decided = self.account().set_identity_policy(policy).await;
+                if self.tolerate(decided).await.is_some() {
+                    break self.mark(Mark::Decided);
+                }
+            }
+        }
     }
 
     /// Somebody has a new identity, and the user says that it is true, and perhaps compares it.

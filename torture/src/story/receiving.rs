@@ -3,8 +3,9 @@
 use rand::RngExt;
 use sprag::{Envelope, Error, InboxId};
 
-use super::{NAME, Teller, To};
+use super::{NAME, Teller};
 use crate::ledger::Mark;
+use crate::order::To;
 use crate::peer::address;
 use crate::post::{self, Way};
 
@@ -24,17 +25,16 @@ impl Teller {
         let other = 1 - peer;
         let back = self.way_with(other);
         let (letter, envelope) = self.letter(other, back).await;
-        let (to, text) = (To::Peer(peer, way), self.text());
-        self.mark(Mark::Sending(text.clone(), to.readers()));
+        let order = self.order(To::Peer(peer, way));
         let (sent, received) =
-            tokio::join!(self.send(to, &text), self.receive(letter, other, &envelope));
-        let sent = self.tolerate(sent).await;
+            tokio::join!(self.send(&order), self.receive(letter, other, &envelope));
+        let sent = self.keep(&order, sent).await;
         // An error that both got has been dealt with.
         let mut received = match received {
             Err(_) if sent.is_none() => None,
             received => self.tolerate(received).await,
         };
-        self.make_sure(to, &text, sent.is_some()).await;
+        self.make_sure(&order, sent.is_some()).await;
         while received.is_none() {
             let again = self.receive(letter, other, &envelope).await;
             received = self.tolerate(again).await;

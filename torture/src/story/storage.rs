@@ -4,9 +4,10 @@ use rand::RngExt;
 use sprag::Error;
 use sprag::backend::Backend;
 
-use super::{Teller, To, open};
+use super::{Teller, open};
 use crate::key_server::policy;
 use crate::ledger::Mark;
+use crate::order::To;
 use crate::post::Way;
 
 impl Teller {
@@ -35,11 +36,10 @@ impl Teller {
 
     /// The process is killed when it has written a message to a peer and not synced it. Whoever opens the store then finds
     /// it, and may send it.
-    pub(super) async fn killed(&mut self, peer: usize, way: Way) {
-        let (to, text) = (To::Peer(peer, way), self.text());
-        self.mark(Mark::Sending(text.clone(), to.readers()));
+    pub(super) async fn killed(&mut self, to: To, keyed: bool) {
+        let order = self.order_with_key(to, keyed);
         self.diary.folder.kill();
-        let sent = self.send(to, &text).await;
+        let sent = self.send(&order).await;
         assert!(sent.is_err(), "it was released and not synced");
         if let Some(account) = self.account.take() {
             // This only stops the threads: it is over.
@@ -48,9 +48,9 @@ impl Teller {
         self.mark(Mark::Closed(false));
         self.diary.folder.revive();
         self.reopen().await;
-        let found = self.look_for(&text, to).await;
+        let found = !keyed && self.look_for(&order).await;
         self.inherited += usize::from(found);
-        self.make_sure(to, &text, found).await;
+        self.make_sure(&order, found).await;
     }
 
     pub(super) async fn new_epoch(&mut self) {
@@ -63,21 +63,20 @@ impl Teller {
 
     /// A message to a peer while the store is sealed anew.
     pub(super) async fn new_epoch_meanwhile(&mut self, peer: usize, way: Way) {
-        let (to, text) = (To::Peer(peer, way), self.text());
-        self.mark(Mark::Sending(text.clone(), to.readers()));
+        let order = self.order(To::Peer(peer, way));
         let change = async {
             match self.vault {
                 Some(_) => self.account().store().new_epoch().await.map(drop),
                 None => Ok(()),
             }
         };
-        let (sent, changed) = tokio::join!(self.send(to, &text), change);
-        let sent = self.tolerate(sent).await;
+        let (sent, changed) = tokio::join!(self.send(&order), change);
+        let sent = self.keep(&order, sent).await;
         // An error that both got has been dealt with.
         if sent.is_some() {
             self.tolerate(changed).await;
         }
-        self.make_sure(to, &text, sent.is_some()).await;
+        self.make_sure(&order, sent.is_some()).await;
     }
 
     pub(super) async fn finish_the_epoch(&mut self) {
