@@ -88,6 +88,7 @@ impl Plot {
             rng: generator(self.seed),
             vault: { self.sealed }.then(|| RecordedVault::of_story(Arc::clone(&diary))),
             server: RecordedServer::of_story(Arc::clone(&diary)),
+            is_killed: self.failure.is_none(),
             diary,
             peers: [
                 Peer::new(device(PEER, 1)).await,
@@ -115,6 +116,8 @@ struct Teller {
     /// None if the store is in clear text.
     vault: Option<RecordedVault>,
     server: RecordedServer,
+    /// Whether the process is killed at times. Together with a failed sync that is too much.
+    is_killed: bool,
     rng: StdRng,
     peers: [Peer; PEERS],
     account: Option<Account<SqliteBackend>>,

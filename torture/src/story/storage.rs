@@ -37,6 +37,9 @@ impl Teller {
     /// The process is killed when it has written a message to a peer and not synced it. Whoever opens the store then finds
     /// it, and may send it.
     pub(super) async fn killed(&mut self, to: To, keyed: bool) {
+        if !self.is_killed {
+            return self.write_to(to).await;
+        }
         let order = self.order_with_key(to, keyed);
         self.diary.folder.kill();
         let sent = self.send(&order).await;
