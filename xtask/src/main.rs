@@ -33,7 +33,8 @@ enum Task {
     Bench,
     /// Destroy stores for longer than the tests do, and see whether they recover.
     Torture {
-        /// Only this part: boundaries, failing_disk, kill, many_writers, power_cuts or sick_files.
+        /// Only this part: boundaries, failing_disk, freed_memory, kill, many_writers, power_cuts, recreated or
+        /// sick_files.
         name: Option<String>,
         /// Seconds for each test.
         #[arg(long, default_value_t = 60)]
@@ -197,8 +198,10 @@ fn torture(name: Option<&str>, seconds: u64) -> Outcome {
     let parts = [
         "boundaries",
         "failing_disk",
+        "freed_memory",
         "many_writers",
         "power_cuts",
+        "recreated",
         "sick_files",
     ];
     let tests = match name {
