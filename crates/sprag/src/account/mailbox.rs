@@ -99,6 +99,7 @@ impl<B: Backend> Account<B> {
         let names = [
             Name::Session(recipient),
             self.identity_name(recipient),
+            Name::Account,
             Name::Outbox(id),
         ];
         tx.prefetch("load_session", &names).await?;
@@ -180,13 +181,13 @@ impl<B: Backend> Account<B> {
             Name::Inbox(id),
             Name::Session(sender),
             self.identity_name(sender),
+            Name::Account,
         ];
         if let CiphertextMessage::PreKey(message) = message {
             let signed_pre_key = message.signed_pre_key_id();
             names.extend([
                 Name::Devices(sender.name()),
                 Name::SignedPreKey(signed_pre_key),
-                Name::Account,
             ]);
             names.extend(message.pre_key_id().map(Name::PreKey));
             names.extend(message.kyber_pre_key_id().map(Name::KyberPreKey));

@@ -277,7 +277,11 @@ impl<B: Backend> Account<B> {
             let read = self.run(|tx| async move {
                 let sessions = part.iter().map(Name::Session);
                 let identities = part.iter().map(|device| self.identity_name(device));
-                let names: Vec<_> = sessions.chain(identities).collect();
+                let names: Vec<_> = [Name::Account]
+                    .into_iter()
+                    .chain(sessions)
+                    .chain(identities)
+                    .collect();
                 tx.prefetch("load_session", &names).await?;
                 let cipher = SealedSessionCipher::new(&tx, &tx, &self.address);
                 let sessions = cipher.sessions_with(part).await?;
