@@ -422,7 +422,8 @@ impl<B: Backend> DurableStore<B> {
             .unwrap_or_else(PoisonError::into_inner);
         let hour = Duration::from_secs(60 * 60);
         match sweeps.get(&account) {
-            Some(last) if now < last.saturating_add(hour) => false,
+            // A clock that was set back must not put it off for as long.
+            Some(last) if *last <= now && now < last.saturating_add(hour) => false,
             _ => {
                 sweeps.insert(account, now);
                 true
