@@ -192,6 +192,8 @@ impl<B: Backend> Account<B> {
     /// All envelopes that are not known to be sent, oldest first. Send them again: a recipient tells
     /// duplicates.
     ///
+    /// A damaged one is left out, which an [event](crate::Event::DamagedRecord) and the [status](Self::status) tell.
+    ///
     /// # Errors
     /// What the storage reports.
     pub async fn outbox_pending(&self) -> Result<Vec<Envelope>, Error> {
@@ -251,6 +253,8 @@ impl<B: Backend> Account<B> {
     }
 
     /// All plaintexts that the application is not done with, oldest first.
+    ///
+    /// A damaged one is left out, which an [event](crate::Event::DamagedRecord) and the [status](Self::status) tell.
     ///
     /// # Errors
     /// What the storage reports.
