@@ -37,7 +37,7 @@ fn tell(plot: Plot) -> Story {
 fn plot(seed: u64) -> Plot {
     Plot {
         seed,
-        steps: 10,
+        steps: if seconds().is_some() { 10 } else { 5 },
         failure: None,
         sealed: true,
     }
@@ -69,9 +69,11 @@ fn nothing_released_is_lost() {
 #[test]
 fn nor_in_clear_text() {
     for seed in seeds() {
-        let sealed = false;
+        // What happens by chance is seen in sealed stores.
+        let steps = if seconds().is_some() { 10 } else { 0 };
         let story = tell(Plot {
-            sealed,
+            steps,
+            sealed: false,
             ..plot(seed)
         });
         assert!(story.inherited > 0);
