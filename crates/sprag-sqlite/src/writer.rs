@@ -20,11 +20,11 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::Connection;
 use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId, RecordKey};
 
-use crate::backend::Shared;
 use crate::error::{explain, leaves_doubt_about_the_disk};
 use crate::location::Watch;
 use crate::queue::{Receiver, Wait};
 use crate::reader::{ReadJob, Reply, answer, execute};
+use crate::shared::Shared;
 pub(crate) use log::Log;
 use rows::Rows;
 
@@ -49,6 +49,8 @@ pub(crate) enum Job {
     Delete(Vec<RecordKey>),
     /// Makes the deletions durable that wait.
     Flush(Reply<()>),
+    /// Answers when it comes to it: whatever was asked before is over then.
+    Pass(Reply<()>),
     Committed(OperationId, Reply<bool>),
     /// On a store in memory.
     Read(ReadJob),
@@ -137,6 +139,7 @@ impl Writer {
                     let flushed = self.flush();
                     answer(reply, flushed);
                 }
+                Job::Pass(reply) => answer(reply, Ok(())),
                 Job::Committed(operation, reply) => {
                     let committed = self.committed(operation);
                     answer(reply, committed);
@@ -172,10 +175,10 @@ impl Writer {
             }
             Err(error) => {
                 self.roll_back();
-                group.fail(&error);
+                group.fail(&error, &self.shared);
                 // Others would wait as long for the same in vain.
                 if error == BackendError::Busy && next.is_none() {
-                    next = fail_waiting(queue, &error);
+                    next = fail_waiting(queue, &error, &self.shared);
                 }
             }
         }
@@ -305,7 +308,7 @@ impl Writer {
         if !group.has_changes() && !group.deleted {
             self.roll_back();
             self.deletions_are_durable();
-            return group.answer(Ok(CommitOutcome::Committed));
+            return group.answer(Ok(CommitOutcome::Committed), &self.shared);
         }
         let begun = Instant::now();
         let ended = self.end();
@@ -313,10 +316,10 @@ impl Writer {
         match ended {
             Ok(()) => {
                 self.deletions_are_durable();
-                group.answer(Ok(CommitOutcome::Committed));
+                group.answer(Ok(CommitOutcome::Committed), &self.shared);
             }
-            Err(BackendError::Busy) => group.answer(Err(BackendError::Busy)),
-            Err(_) => group.answer(Ok(CommitOutcome::Unknown)),
+            Err(BackendError::Busy) => group.answer(Err(BackendError::Busy), &self.shared),
+            Err(_) => group.answer(Ok(CommitOutcome::Unknown), &self.shared),
         }
     }
 
@@ -448,28 +451,30 @@ impl Group {
 
     /// Tells the batches that were applied what became of them, and the others that they
     /// conflicted.
-    fn answer(self, applied: Result<CommitOutcome, BackendError>) {
+    fn answer(self, applied: Result<CommitOutcome, BackendError>, shared: &Shared) {
         for (reply, outcome) in self.outcomes {
             match outcome {
-                CommitOutcome::Committed => answer(reply, applied.clone()),
-                conflict => answer(reply, Ok(conflict)),
+                CommitOutcome::Committed => shared.abandoned.answer(reply, applied.clone()),
+                conflict => shared.abandoned.answer(reply, Ok(conflict)),
             }
         }
     }
 
     /// Tells all batches that nothing was done.
-    fn fail(self, error: &BackendError) {
+    fn fail(self, error: &BackendError, shared: &Shared) {
         for (reply, _) in self.outcomes {
-            answer(reply, Err(error.clone()));
+            shared.abandoned.answer(reply, Err(error.clone()));
         }
     }
 }
 
 /// Fails the batches that wait. Gives the first job in the queue that is none.
-fn fail_waiting(queue: &mut Receiver<Job>, error: &BackendError) -> Option<Job> {
+fn fail_waiting(queue: &mut Receiver<Job>, error: &BackendError, shared: &Shared) -> Option<Job> {
     loop {
         match queue.next() {
-            Some(Job::Commit(request)) => answer(request.reply, Err(error.clone())),
+            Some(Job::Commit(Request { reply, .. })) => {
+                shared.abandoned.answer(reply, Err(error.clone()));
+            }
             other => return other,
         }
     }

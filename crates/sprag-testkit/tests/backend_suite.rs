@@ -21,6 +21,7 @@ enum Flaw {
     ConflictsAreAppliedAllTheSame,
     WritesComeInTwoCommits,
     CommitsComeLater,
+    DroppedCommitsComeLater,
     ReadsComeInTwoSnapshots,
     DeletesAreForgotten,
     OperationsAreForgotten,
@@ -150,6 +151,14 @@ impl Backend for Flawed {
                 inner.commit(batch).await
             });
             return Ok(CommitOutcome::Committed);
+        }
+        if self.has(Flaw::DroppedCommitsComeLater) {
+            let inner = self.inner.clone();
+            let task = tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                inner.commit(batch).await
+            });
+            return task.await.unwrap();
         }
         let all_the_same = Batch {
             expect: Vec::new(),
@@ -366,5 +375,7 @@ finds! {
         durable::closing_finishes_what_was_accepted,
         durable::records_survive_without_closing,
         shared::commits_are_seen_through_the_other_handle;
+    late_when_dropped: DroppedCommitsComeLater by
+        contracts::dropped_commits_do_not_come_after_a_look;
     closed_together: ClosingOneClosesAll by shared::closing_one_handle_leaves_the_other;
 }

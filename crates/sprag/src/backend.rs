@@ -26,8 +26,10 @@
 //! 4. **Honest.** An error from [`Backend::commit`] means that *nothing* was applied. A backend
 //!    that cannot tell answers [`CommitOutcome::Unknown`].
 //! 5. **Cancellable.** A future may be dropped at any await: the store stays whole and the handle
-//!    usable. A commit whose future was dropped happens completely or not at all, perhaps later; it
-//!    *may still happen*. A future that is neither polled nor dropped holds up nobody.
+//!    usable. A commit whose future was dropped happens completely or not at all, perhaps a little
+//!    later, but *not after somebody looked*: once the future was dropped, its batch has taken effect
+//!    before any later read, scan or validation of the same handle answers, or it never does. A
+//!    future that is neither polled nor dropped holds up nobody.
 //!
 //! ```
 //! use sprag::backend::{
@@ -95,7 +97,10 @@ pub trait Backend: Send + Sync + 'static {
     /// expectations held at one moment during the call. It leaves no trace in the store.
     ///
     /// If the future is dropped before it answers, the batch happens whole or not at all, perhaps
-    /// later.
+    /// later. But once it was dropped, the batch has taken effect before any later read, scan or
+    /// validation of the same handle answers, or before the handle is closed, or it never does. So
+    /// whoever gave up may look whether it is there, and do it again if not. Other handles may see
+    /// it come.
     ///
     /// # Errors
     /// An error means that nothing was applied. [`BackendError::LimitExceeded`] and

@@ -6,11 +6,12 @@
 //! leaves old versions of records in its file until their pages are used again.
 //!
 //! It wants to run within tokio, to whose blocking threads it hands redb's calls. Such a call goes
-//! on when the future that waits for it is dropped, so that a commit is never left half done.
+//! on when the future that waits for it is dropped, so that a commit is never left half done. Whoever
+//! reads afterwards waits for it first.
 
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Expectation, Kind, Limits,
     OperationId, Record, RecordKey, Version,
 };
+use tokio::sync::watch;
 
 /// account (16 bytes), kind (1), key (0 to 64) -> version (8, big-endian), bytes
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sprag.records.1");
@@ -33,6 +35,23 @@ const OPERATIONS: TableDefinition<'_, u64, [u8; 16]> = TableDefinition::new("spr
 pub struct RedbBackend {
     /// None once closed.
     database: Mutex<Option<Arc<Database>>>,
+    /// Commits for which nobody waits any more.
+    abandoned: Mutex<Vec<UnderWay>>,
+}
+
+/// A commit, as long as its end of the channel is there.
+type UnderWay = watch::Receiver<()>;
+
+/// Waits for a commit. Whoever drops this abandons the commit, if it is still under way.
+struct Waiting<'a> {
+    backend: &'a RedbBackend,
+    commit: UnderWay,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.backend.abandoned().push(self.commit.clone());
+    }
 }
 
 impl RedbBackend {
@@ -52,6 +71,7 @@ impl RedbBackend {
         transaction.commit().map_err(io)?;
         Ok(Self {
             database: Mutex::new(Some(Arc::new(database))),
+            abandoned: Mutex::default(),
         })
     }
 
@@ -74,6 +94,27 @@ impl RedbBackend {
         });
         done.await.unwrap_or_else(|error| Err(io(error)))
     }
+
+    /// Reads, when no commit is under way any more that was abandoned before: nobody is to look and
+    /// find nothing, and then see it come.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let abandoned = self.abandoned().clone();
+        for mut commit in abandoned {
+            // Nothing is ever sent: this ends when the commit does.
+            let _ = commit.changed().await;
+        }
+        self.run(work).await
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<UnderWay>> {
+        let abandoned = self.abandoned.lock();
+        let mut abandoned = abandoned.unwrap_or_else(PoisonError::into_inner);
+        abandoned.retain(|commit| commit.has_changed().is_ok());
+        abandoned
+    }
 }
 
 #[async_trait]
@@ -81,7 +122,7 @@ impl Backend for RedbBackend {
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.limits().check_read(keys)?;
         let keys = keys.to_vec();
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
@@ -94,20 +135,26 @@ impl Backend for RedbBackend {
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
         self.limits().check_batch(&batch)?;
-        self.run(move |database| {
-            if batch.is_read_only() {
+        if batch.is_read_only() {
+            let holds = self.look(move |database| {
                 let records = database
                     .begin_read()
                     .map_err(io)?
                     .open_table(RECORDS)
                     .map_err(io)?;
-                let holds = holds(&records, &batch.expect)?;
-                return Ok(if holds {
-                    CommitOutcome::Committed
-                } else {
-                    CommitOutcome::Conflict
-                });
-            }
+                holds(&records, &batch.expect)
+            });
+            return Ok(if holds.await? {
+                CommitOutcome::Committed
+            } else {
+                CommitOutcome::Conflict
+            });
+        }
+        let (over, commit) = watch::channel(());
+        let backend = self;
+        let _waiting = Waiting { backend, commit };
+        self.run(move |database| {
+            let _over = over;
             // There is one writer at a time; one that is dropped changes nothing.
             let transaction = database.begin_write().map_err(io)?;
             {
@@ -146,9 +193,8 @@ impl Backend for RedbBackend {
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.run(move |database| {
-            // A transaction that writes comes after all that were begun before it, cancelled ones
-            // too.
+        self.look(move |database| {
+            // A transaction that writes comes after all that were begun before it.
             let transaction = database.begin_write().map_err(io)?;
             let operations = transaction.open_table(OPERATIONS).map_err(io)?;
             for entry in operations.iter().map_err(storage)?.rev() {
@@ -172,7 +218,7 @@ impl Backend for RedbBackend {
         let prefix = place(&RecordKey::fixed(*account, kind, []));
         // The least key that is greater than `after` has one zero byte more.
         let start = after.map_or_else(|| prefix.clone(), |key| [&prefix, key, &[0]].concat());
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
@@ -199,7 +245,7 @@ impl Backend for RedbBackend {
         let limit = self.limits().page(limit)?;
         let start = after.map_or_else(Vec::new, |key| [&place(key)[..], &[0]].concat());
         let mut last = after.copied();
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
