@@ -20,6 +20,10 @@ use crate::walk::Walk;
 use crate::writer::{Job, Log, Request, Writer};
 use crate::{open, schema};
 
+/// How many deletions may wait that nobody waits for. Beyond that each is an ordinary commit, so that
+/// whoever asks learns what is in the way.
+const MOST_DELETIONS: usize = 16 << 10;
+
 /// A [`Backend`] in one SQLite file. See the [crate page](crate).
 ///
 /// Put it into an [`Arc`] to share it within a process. Dropping it loses nothing that was
@@ -87,7 +91,7 @@ impl Backend for SqliteBackend {
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.limits().check_read(keys)?;
         schema::check_kinds(keys.iter().map(RecordKey::kind))?;
-        self.settle(|deleted| keys.iter().any(|key| deleted.contains_key(key)))
+        self.settle(|deleted| keys.iter().any(|key| deleted.concern(key)))
             .await?;
         self.read_by(|reply| ReadJob::Records {
             keys: keys.to_vec(),
@@ -106,9 +110,8 @@ impl Backend for SqliteBackend {
         if batch.is_read_only() {
             let expect = batch.expect;
             let concerned = |deleted: &Deletions| {
-                expect
-                    .iter()
-                    .any(|expected| deleted.contains_key(&expected.key))
+                let mut keys = expect.iter().map(|expected| &expected.key);
+                keys.any(|key| deleted.concern(key))
             };
             self.settle(concerned).await?;
             return self
@@ -131,6 +134,9 @@ impl Backend for SqliteBackend {
         self.limits().check_batch(&batch)?;
         schema::check_kinds(batch.deletes.iter().map(RecordKey::kind))?;
         self.shared.check_open()?;
+        if self.shared.deletions().waiting() >= MOST_DELETIONS {
+            return self.commit(batch).await;
+        }
         let waiting = Waiting::new(&self.shared, &batch.deletes);
         let sent = self.writer.send(Job::Delete(batch.deletes.clone())).await;
         sent.map_err(|_| self.shared.gone())?;
@@ -170,7 +176,7 @@ impl Backend for SqliteBackend {
     ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
         let limit = self.limits().page(limit)?;
         schema::check_kinds(after.map(RecordKey::kind))?;
-        self.settle(|deleted| !deleted.is_empty()).await?;
+        self.settle(|deleted| deleted.waiting() > 0).await?;
         let after = after.copied();
         let walk = Walk { after, limit };
         self.read_by(|reply| ReadJob::Walk { walk, reply }).await

@@ -18,8 +18,30 @@ pub(crate) struct Shared {
     pub(crate) abandoned: Abandoned,
 }
 
-/// Which records were deleted, but not yet durably, and how many times.
-pub(crate) type Deletions = HashMap<RecordKey, usize>;
+/// Which records were deleted, but not yet durably.
+#[derive(Default)]
+pub(crate) struct Deletions {
+    /// How many times each.
+    times: HashMap<RecordKey, usize>,
+    waiting: usize,
+}
+
+impl Deletions {
+    /// How many deletions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether a record waits to be deleted.
+    pub(crate) fn concern(&self, key: &RecordKey) -> bool {
+        self.times.contains_key(key)
+    }
+
+    /// The records that wait to be deleted.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &RecordKey> {
+        self.times.keys()
+    }
+}
 
 impl Shared {
     /// Refuses to go on after a failure that leaves the state of the disk in doubt.
@@ -64,19 +86,21 @@ impl Shared {
     /// Records will be deleted durably later.
     pub(crate) fn deleting(&self, keys: &[RecordKey]) {
         let mut deletions = self.deletions();
+        deletions.waiting += keys.len();
         for key in keys {
-            *deletions.entry(*key).or_default() += 1;
+            *deletions.times.entry(*key).or_default() += 1;
         }
     }
 
     /// Records were deleted durably, or will not be.
     pub(crate) fn deleted(&self, keys: impl IntoIterator<Item = RecordKey>) {
-        let mut deletions = self.deletions();
+        let Deletions { times, waiting } = &mut *self.deletions();
         for key in keys {
-            if let Some(times) = deletions.get_mut(&key) {
-                *times -= 1;
-                if *times == 0 {
-                    deletions.remove(&key);
+            if let Some(left) = times.get_mut(&key) {
+                *waiting -= 1;
+                *left -= 1;
+                if *left == 0 {
+                    times.remove(&key);
                 }
             }
         }
