@@ -8,7 +8,7 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
     Record, RecordKey,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::abandoned::Call;
 use crate::location::{self, Watch};
@@ -17,7 +17,7 @@ use crate::queue;
 use crate::reader::{ReadJob, Readers, Reply, Scan};
 use crate::shared::{Deletions, Shared, Waiting};
 use crate::walk::Walk;
-use crate::writer::{Job, Log, Request, Writer};
+use crate::writer::{End, Job, Log, Request, Writer};
 use crate::{open, schema};
 
 /// How many deletions may wait that nobody waits for. Beyond that each is an ordinary commit, so that
@@ -34,6 +34,7 @@ pub struct SqliteBackend {
     /// None for a store in memory, whose writer also reads.
     readers: Option<queue::Sender<ReadJob>>,
     shared: Arc<Shared>,
+    end: watch::Receiver<End>,
 }
 
 impl SqliteBackend {
@@ -197,11 +198,12 @@ impl Backend for SqliteBackend {
             // Fails if they were told before.
             let _ = readers.send_now(ReadJob::Stop);
         }
-        let (reply, answer) = oneshot::channel();
-        if self.writer.send_now(Job::Close(reply)).is_err() {
-            return Ok(());
-        }
-        answer.await.unwrap_or(Ok(()))
+        // So does this.
+        let _ = self.writer.send_now(Job::Close);
+        let mut end = self.end.clone();
+        let ended = end.wait_for(Option::is_some).await;
+        let ended = ended.ok().and_then(|end| end.clone());
+        ended.unwrap_or_else(|| Err(Shared::grief()))
     }
 }
 
@@ -247,12 +249,15 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
     }
     let log = Log::new(options.truncate_log_every, options.busy_timeout);
     let writer = Writer::new(connection, watch, Arc::clone(&shared), log);
+    let (ending, end) = watch::channel(None);
     let backend = SqliteBackend {
         writer: writer_sender,
         readers,
         shared,
+        end,
     };
-    Ok((backend, move || writer.run(writer_queue, threads)))
+    let run = move || writer.run(writer_queue, threads, &ending);
+    Ok((backend, run))
 }
 
 fn spawn(

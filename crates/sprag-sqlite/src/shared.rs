@@ -77,10 +77,14 @@ impl Shared {
 
     /// Why a thread does not answer: the store was closed, or the thread came to grief.
     pub(crate) fn gone(&self) -> BackendError {
-        let grief = BackendError::Poisoned {
+        self.check_open().err().unwrap_or_else(Self::grief)
+    }
+
+    /// A thread ended that should not have.
+    pub(crate) fn grief() -> BackendError {
+        BackendError::Poisoned {
             detail: "a thread of the store ended".to_owned(),
-        };
-        self.check_open().err().unwrap_or(grief)
+        }
     }
 
     /// Records will be deleted durably later.

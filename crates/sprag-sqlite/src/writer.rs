@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use sprag::backend::{BackendError, Batch, Checkpoint, CommitOutcome, OperationId, RecordKey};
+use tokio::sync::watch;
 
 use crate::error::{explain, leaves_doubt_about_the_disk};
 use crate::location::Watch;
@@ -37,8 +38,11 @@ pub(crate) enum Job {
     /// On a store in memory.
     Read(ReadJob),
     Checkpoint(Reply<Checkpoint>),
-    Close(Reply<()>),
+    Close,
 }
+
+/// How closing the store ended, once it has.
+pub(crate) type End = Option<Result<(), BackendError>>;
 
 /// A batch that writes something, and where its outcome goes.
 pub(crate) struct Request {
@@ -98,8 +102,13 @@ impl Writer {
     }
 
     /// Does one job after the other until the store is closed or nobody can ask any more.
-    pub(crate) fn run(mut self, mut queue: Receiver<Job>, readers: Vec<JoinHandle<()>>) {
-        let mut closing = Vec::new();
+    pub(crate) fn run(
+        mut self,
+        mut queue: Receiver<Job>,
+        readers: Vec<JoinHandle<()>>,
+        end: &watch::Sender<End>,
+    ) {
+        let mut is_asked = false;
         let mut next = None;
         loop {
             self.look_after_log();
@@ -133,10 +142,10 @@ impl Writer {
                     let done = self.flush().and_then(|()| self.checkpoint());
                     answer(reply, done);
                 }
-                Job::Close(reply) => {
+                Job::Close => {
                     // From here on nobody can ask; what was asked before is still done.
                     queue.close();
-                    closing.push(reply);
+                    is_asked = true;
                 }
             }
         }
@@ -145,7 +154,8 @@ impl Writer {
             // A reader that panicked has nothing left to say.
             let _ = reader.join();
         }
-        self.close(closing);
+        let closed = self.close(is_asked);
+        end.send_replace(Some(closed));
     }
 
     fn begin(&mut self) -> Result<(), BackendError> {
@@ -245,22 +255,18 @@ impl Writer {
         outcome
     }
 
-    /// Empties the log and lets go of the file.
-    fn close(mut self, closing: Vec<Reply<()>>) {
+    /// Lets go of the file, and empties the log before if somebody asked for it.
+    fn close(mut self, is_asked: bool) -> Result<(), BackendError> {
         let flushed = self.flush();
         let emptied = match self.shared.check() {
-            Ok(()) if !closing.is_empty() => flushed.and(self.checkpoint().map(|_| ())),
+            Ok(()) if is_asked => flushed.and(self.checkpoint().map(|_| ())),
             // Nobody waits, or nothing may be written: SQLite does what it can when the connection
             // goes. Deletions that were not durable yet are lost then, and whoever waits hears of it.
             _ => flushed,
         };
-        let closed = self
-            .connection
-            .close()
-            .map_err(|(_, error)| explain("closing the store", &error));
-        for reply in closing {
-            answer(reply, emptied.clone().and(closed.clone()));
-        }
+        let failed = |(_, error)| explain("closing the store", &error);
+        let closed = self.connection.close().map_err(failed);
+        emptied.and(closed)
     }
 }
 

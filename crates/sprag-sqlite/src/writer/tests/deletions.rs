@@ -86,7 +86,7 @@ fn deletions_that_came_within_a_group_that_fails_do_not_wait_for_another() {
     } = bench;
     let (log, handle) = (Log::new(Duration::MAX, Duration::ZERO), Arc::clone(&shared));
     let writer = thread::spawn(move || {
-        Writer::new(connection, None, handle, log).run(jobs, Vec::new());
+        Writer::new(connection, None, handle, log).run(jobs, Vec::new(), &watch::channel(None).0);
     });
     let begun = Instant::now();
     while shared.deletions().waiting() > 0 {
