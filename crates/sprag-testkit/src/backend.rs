@@ -205,6 +205,7 @@ macro_rules! durable_backend_suite {
             operations_survive
             deletions_that_wait_are_done_by_closing
             closing_finishes_what_was_accepted
+            closing_again_waits_for_the_end
         }
     };
 }

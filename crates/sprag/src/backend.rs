@@ -197,8 +197,8 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Finishes what was accepted, checkpoints if nobody is in the way, and releases the storage.
     ///
-    /// Every call that begins later fails with [`BackendError::Closed`]; closing again does
-    /// nothing. A backend that is dropped without this loses nothing that was committed.
+    /// Every call that begins later fails with [`BackendError::Closed`]; closing again waits for the
+    /// same end, and answers the same. A backend that is dropped without this loses nothing that was committed.
     ///
     /// # Errors
     /// What the storage reports. The backend is closed all the same.

@@ -34,9 +34,17 @@ const OPERATIONS: TableDefinition<'_, u64, [u8; 16]> = TableDefinition::new("spr
 /// A [`Backend`] over one redb database, which one process has to itself.
 pub struct RedbBackend {
     /// None once closed.
-    database: Mutex<Option<Arc<Database>>>,
+    database: Mutex<Option<Open>>,
+    /// Ends when the database is closed.
+    closed: watch::Receiver<()>,
     /// Commits for which nobody waits any more.
     abandoned: Mutex<Vec<UnderWay>>,
+}
+
+/// The database, and what tells those who wait, by being dropped, that it is closed.
+struct Open {
+    database: Arc<Database>,
+    closing: watch::Sender<()>,
 }
 
 /// A commit, as long as its end of the channel is there.
@@ -69,8 +77,11 @@ impl RedbBackend {
         transaction.open_table(RECORDS).map_err(not_ours)?;
         transaction.open_table(OPERATIONS).map_err(not_ours)?;
         transaction.commit().map_err(io)?;
+        let database = Arc::new(database);
+        let (closing, closed) = watch::channel(());
         Ok(Self {
-            database: Mutex::new(Some(Arc::new(database))),
+            database: Mutex::new(Some(Open { database, closing })),
+            closed,
             abandoned: Mutex::default(),
         })
     }
@@ -80,12 +91,11 @@ impl RedbBackend {
         &self,
         work: impl FnOnce(&Database) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
-        let database = self
-            .database
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let database = database.ok_or(BackendError::Closed)?;
+        let open = self
+            .opened()
+            .as_ref()
+            .map(|open| Arc::clone(&open.database));
+        let database = open.ok_or(BackendError::Closed)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&database);
             // The handle goes before the answer, so that after closing nobody holds the file.
@@ -107,6 +117,10 @@ impl RedbBackend {
             let _ = commit.changed().await;
         }
         self.run(work).await
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Open>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn abandoned(&self) -> MutexGuard<'_, Vec<UnderWay>> {
@@ -275,21 +289,24 @@ impl Backend for RedbBackend {
     }
 
     async fn close(&self) -> Result<(), BackendError> {
-        let database = self
-            .database
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut database) = database else {
-            return Ok(());
-        };
-        let closed = tokio::task::spawn_blocking(move || {
-            // Whoever began before us still holds the database; the last one closes it.
-            while Arc::get_mut(&mut database).is_none() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        closed.await.map_err(io)
+        let open = self.opened().take();
+        if let Some(Open {
+            mut database,
+            closing,
+        }) = open
+        {
+            tokio::task::spawn_blocking(move || {
+                // Whoever began before us still holds the database; the last one closes it.
+                while Arc::get_mut(&mut database).is_none() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                drop(database);
+                drop(closing);
+            });
+        }
+        // Nothing is ever sent: this ends when the database is closed, by whomever.
+        let _ = self.closed.clone().changed().await;
+        Ok(())
     }
 }
 

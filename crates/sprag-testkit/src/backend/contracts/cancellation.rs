@@ -215,13 +215,13 @@ pub async fn stalled_calls_hold_up_nobody(fixture: Fixture) {
 }
 
 /// A call that was polled once and is left alone.
-struct Stalled<F: Future> {
+pub(in crate::backend) struct Stalled<F: Future> {
     call: Pin<Box<F>>,
     answer: Option<F::Output>,
 }
 
 impl<F: Future> Stalled<F> {
-    fn after_one_poll(call: F) -> Self {
+    pub(in crate::backend) fn after_one_poll(call: F) -> Self {
         let mut call = Box::pin(call);
         let answer = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),
@@ -230,7 +230,7 @@ impl<F: Future> Stalled<F> {
         Self { call, answer }
     }
 
-    async fn resume(self) -> F::Output {
+    pub(in crate::backend) async fn resume(self) -> F::Output {
         match self.answer {
             Some(answer) => answer,
             None => self.call.await,
