@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
     Record, RecordKey,
@@ -231,6 +232,14 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
         *path = location::resolve(path)?;
     }
     let connection = open::writer(&options)?;
+    assemble(connection, &options)
+}
+
+/// The same on a connection that writes.
+fn assemble(
+    connection: Connection,
+    options: &SqliteOptions,
+) -> Result<(SqliteBackend, impl FnOnce() + use<>), BackendError> {
     let shared = Arc::new(Shared::default());
     let (writer_sender, writer_queue) = queue::bounded(options.queue_length);
     let (mut readers, mut threads, mut watch) = (None, Vec::new(), None);
@@ -239,7 +248,7 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
         let (sender, queue) = queue::bounded(options.queue_length);
         let queue = Arc::new(Mutex::new(Readers::new(queue)));
         for _ in 0..options.readers {
-            let connection = open::reader(path, &options)?;
+            let connection = open::reader(path, options)?;
             let queue = Arc::clone(&queue);
             threads.push(spawn("sprag-sqlite-reader", move || {
                 Readers::serve(&queue, &connection)
@@ -272,3 +281,6 @@ fn spawn(
         .spawn(work)
         .map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;
