@@ -56,6 +56,24 @@ async fn a_damaged_page_stops_no_commit() {
     assert_eq!(backend.close().await, Ok(()));
 }
 
+/// Whoever asks for a record whose deletion waits must wait as well, and nobody else.
+#[tokio::test]
+async fn while_another_writes_a_deleted_record_cannot_be_asked_for() {
+    let (_folder, path) = place();
+    make_store(&path, 3).await;
+    let backend = open(&path).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    delete_soon(&backend, [1]).await;
+    assert_eq!(backend.read(&[key(1)]).await, Err(BackendError::Busy));
+    let absent = batch().expect(key(1), None);
+    assert_eq!(backend.commit(absent).await, Err(BackendError::Busy));
+    assert!(backend.read(&[key(2)]).await.unwrap()[0].is_some());
+
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(backend.read(&[key(1)]).await, Ok(vec![None]));
+}
+
 /// As long as they cannot be done, only so many are taken.
 #[tokio::test]
 async fn while_another_writes_only_so_many_deletions_may_wait() {

@@ -114,10 +114,15 @@ pub trait Backend: Send + Sync + 'static {
     /// that brings the records back.
     ///
     /// Whatever this handle is asked afterwards sees the records gone, and is answered only when that
-    /// is durable; other handles see it then, too. For what does no harm if it is there again, such as
-    /// what an application has acknowledged.
+    /// is durable; other handles see it then, too. So a read, scan or validation that concerns such a
+    /// record waits for the disk, and fails as a commit does if the deletion cannot be done now: with
+    /// [`BackendError::Busy`] while another process holds the store. For what does no harm if it is
+    /// there again, such as what an application has acknowledged.
     ///
-    /// Unless a backend has something better to do, this is an ordinary commit.
+    /// A record that cannot be deleted because the storage is damaged stays, and is seen again.
+    ///
+    /// Unless a backend has something better to do, this is an ordinary commit; and it is one if too
+    /// many deletions wait already.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit); [`BackendError::InvalidBatch`] for a batch that does more than

@@ -221,7 +221,7 @@ impl<B: Backend> Account<B> {
     ///
     /// This waits for no disk where it need not: it is durable together with the next commit, when the store is
     /// [closed](crate::DurableStore::close) or dropped, or a moment later (100 milliseconds over SQLite). A crash before that
-    /// brings the envelope back, the same bytes under the same id.
+    /// brings the envelope back, the same bytes under the same id. Whoever lists the outbox before that waits for the disk.
     ///
     /// # Errors
     /// What the storage reports.
