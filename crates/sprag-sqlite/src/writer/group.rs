@@ -62,7 +62,7 @@ impl Writer {
             }
             Err(Failure::Error(error)) => {
                 self.roll_back();
-                self.keep(group.deletions());
+                self.keep(group.take_deletions());
                 group.fail(&error, &self.shared);
                 // Others would wait as long for the same in vain.
                 if error == BackendError::Busy && next.is_none() {
@@ -138,7 +138,7 @@ impl Writer {
 
     /// Commits the group, and tells everyone.
     fn conclude(&mut self, mut group: Group, queue: &Receiver<Job>) {
-        let deletions = group.deletions();
+        let deletions = group.take_deletions();
         if !group.has_changes() && !group.deleted {
             self.roll_back();
             self.deletions_are_durable(deletions);
@@ -182,7 +182,7 @@ impl Group {
     }
 
     /// Takes the deletions out.
-    fn deletions(&mut self) -> Vec<RecordKey> {
+    fn take_deletions(&mut self) -> Vec<RecordKey> {
         let mut deletions = Vec::new();
         for step in &mut self.steps {
             if let Step::Delete(keys) = step {
