@@ -18,6 +18,7 @@
 //! # fn main() {}
 //! ```
 
+mod breaks;
 pub mod broken;
 pub mod broken_groups;
 pub mod broken_sealed;
@@ -27,6 +28,7 @@ pub mod groups;
 pub mod identities;
 pub mod keys;
 pub mod mailboxes;
+mod records;
 pub mod retry;
 pub mod safety;
 mod sample;

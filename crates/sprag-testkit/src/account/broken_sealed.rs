@@ -3,7 +3,7 @@
 use sprag::{Sealing, Uuid};
 
 use super::{
-    broken::everywhere,
+    breaks::everywhere,
     groups::{GROUP, distribute, read_in_group, send_to_group},
     sample::{Pair, code, party, party_over, sound, start, store, talk},
     sealed::{Service, cut, send_sealed_to_group},
