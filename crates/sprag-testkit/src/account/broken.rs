@@ -1,12 +1,13 @@
 //! Sending, receiving and what belongs to them, broken at every call of the backend.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::vault;
-use sprag::{Account, DurableStore, Envelope, Outgoing, ProtocolAddress};
+use sprag::{Account, DurableStore, Envelope, Outgoing, ProtocolAddress, backend::Kind};
 
 use super::{
     breaks::{Break, everywhere},
+    records::Records,
     sample::{
         AnyBackend, Pair, Party, address, code, party_over, read, send, sound, start, store, talk,
         try_receive,
@@ -162,22 +163,6 @@ pub async fn a_bundle_that_breaks_is_not_handed_out_twice(fixture: Fixture) {
     .await;
 }
 
-/// The conversation goes on in the old session or in the new one.
-pub async fn a_session_start_that_breaks_leaves_the_old_session(fixture: Fixture) {
-    everywhere(async |number, breaks| {
-        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
-        let bundle = sound(alice.bundle().await, "making a bundle");
-        let starting = bob.start_session(alice.address(), &bundle);
-        let broken = breaks.run(&faults, starting).await;
-        talk(&alice, &bob).await;
-        talk(&bob, &alice).await;
-        start(&bob, &alice).await;
-        talk(&bob, &alice).await;
-        broken.reached
-    })
-    .await;
-}
-
 /// There is the account or there is none, and never half of one.
 pub async fn a_creation_that_breaks_can_be_repeated(fixture: Fixture) {
     everywhere(async |number, breaks| {
@@ -238,22 +223,51 @@ pub async fn a_hand_over_that_breaks_can_be_repeated(fixture: Fixture) {
     .await;
 }
 
-/// The identity is the one before or the approved one, and can be approved again.
-pub async fn an_approval_that_breaks_can_be_repeated(fixture: Fixture) {
+/// Nor is a key forgotten because the entry is acknowledged again.
+pub async fn a_hand_over_with_a_key_that_breaks_can_be_repeated(fixture: Fixture) {
     everywhere(async |number, breaks| {
         let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
-        let before = sound(alice.identity_key().await, "her identity");
-        let approved = sound(bob.identity_key().await, "another identity");
-        let approval = bob.approve_identity(alice.address(), &approved);
-        let broken = breaks.run(&faults, approval).await;
-        // A cancelled commit may come late, but not after another one.
-        sound(bob.bundle().await, "making a bundle");
-        let known = sound(bob.identity(alice.address()).await, "looking");
-        let done = matches!(broken.outcome, Some(Ok(_)));
-        assert!(known == Some(approved) || !done && known == Some(before));
-        let again = bob.approve_identity(alice.address(), &before).await;
-        sound(again, "approving the one before");
+        let text = Outgoing::new(b"once").key(b"17");
+        let envelope = sound(bob.send(alice.address(), text).await, "sending");
+        let broken = breaks.run(&faults, bob.sent(envelope.id)).await;
+        let acknowledged = matches!(broken.outcome, Some(Ok(true)));
+        let again = sound(bob.sent(envelope.id).await, "acknowledging again");
+        assert!(!(acknowledged && again));
+        assert_eq!(sound(bob.outbox_pending().await, "listing"), []);
+        let same = sound(bob.send(alice.address(), text).await, "sending again");
+        assert_eq!(same, envelope);
+        assert_eq!(sound(bob.outbox_pending().await, "listing"), []);
+        read(&alice, &bob, &envelope, b"once").await;
         talk(&bob, &alice).await;
+        broken.reached
+    })
+    .await;
+}
+
+/// The acknowledgement that brings the sweep about does not fail with it, and the next sweep leaves nothing behind.
+pub async fn a_sweep_of_forgotten_keys_that_breaks_is_made_up_for(fixture: Fixture) {
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let text = |key| Outgoing::new(b"once").key(key).kept_for(Duration::ZERO);
+        let envelope = sound(bob.send(alice.address(), text(b"17")).await, "sending");
+        let broken = breaks.run_in_steps(&faults, bob.sent(envelope.id)).await;
+        let again = sound(bob.sent(envelope.id).await, "acknowledging again");
+        match &broken.outcome {
+            Some(Ok(acknowledged)) => assert!(*acknowledged && !again),
+            Some(Err(error)) if error.code() != "outcome-unknown" => {
+                assert!(again, "acknowledged, and failed: {error}");
+            }
+            _ => {}
+        }
+        assert_eq!(sound(bob.outbox_pending().await, "listing"), []);
+
+        // A handle of its own: the first one may have swept within the hour.
+        let bob = party_over(store(faults.clone()).await, bob.address().name()).await;
+        let other = sound(bob.send(alice.address(), text(b"18")).await, "sending");
+        assert!(sound(bob.sent(other.id).await, "acknowledging"));
+        assert_eq!(Records::of(faults.inner()).await.count(Kind::Outbox), 0);
+        read(&alice, &bob, &envelope, b"once").await;
+        read(&alice, &bob, &other, b"once").await;
         broken.reached
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sprag::backend::{Backend, BackendError, Batch, Record, RecordKey};
+use sprag::backend::{Backend, BackendError, Batch, Kind, Record, RecordKey};
 
 use super::sample::AnyBackend;
 use crate::backend::Passed;
@@ -28,6 +28,11 @@ impl Records {
             }
             last = next;
         }
+    }
+
+    /// How many records of a kind there are.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.0.keys().filter(|key| key.kind() == kind).count()
     }
 
     async fn read(backend: &AnyBackend) -> Result<Self, BackendError> {
