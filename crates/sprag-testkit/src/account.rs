@@ -112,6 +112,7 @@ macro_rules! account_suite {
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
             two_handles_share_one_account
+            without_turns_no_message_key_is_used_twice
             a_handle_notices_what_another_one_did
             a_session_made_anew_is_not_taken_for_the_old_one
             many_conversations_at_once_get_through
