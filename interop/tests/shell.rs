@@ -257,9 +257,10 @@ fn killed_at_any_moment() {
 
         // Now and then they meet anew, and speak in the group.
         match number % 8 {
+            0 | 4 | 6 => killer.upkeep(),
             1 | 5 => company.talk(&mut killer, &text),
             2 => company.renew(&mut killer),
-            3 | 7 => {
+            _ => {
                 let handed_out = match number % 8 {
                     3 => killer.bundle_from_key_file(),
                     _ => killer.bundle(),
@@ -267,7 +268,6 @@ fn killed_at_any_moment() {
                 let bundle = server::read(&handed_out);
                 peer.process_bundle(&ours, &bundle, START).unwrap();
             }
-            _ => {}
         }
     }
     let status = killer.person().status();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sprag::{Uuid, protocol::message::SenderKeyMessage};
-use sprag_interop::{Address, Blob, Envelope, FailureKind, Implementation as _, Member, Official};
+use sprag_interop::{Address, Blob, Envelope, FailureKind, Member, Official};
 
 use super::killer::Killer;
 

@@ -68,13 +68,18 @@ impl Killer {
         self.until_done(&["bundle"], b"", "")
     }
 
-    /// Another one, from the key file that an upkeep fills. After the upkeep there is nothing left to do.
+    /// Another one, from the key file that the upkeep fills.
     pub(crate) fn bundle_from_key_file(&mut self) -> Vec<u8> {
+        self.upkeep();
+        self.until_done(&["bundle", "--from", KEY_FILE], b"", "")
+    }
+
+    /// The upkeep, with the store sealed anew. Then there is nothing left to do.
+    pub(crate) fn upkeep(&mut self) {
         self.until_done(&["upkeep", "--new-epoch"], b"", "");
         let left = self.person.ok(&["upkeep", "--dry-run", "--json"], b"");
         let left: Value = serde_json::from_slice(&left).unwrap();
         assert_eq!(left["steps"], json!([]), "left to do after an upkeep");
-        self.until_done(&["bundle", "--from", KEY_FILE], b"", "")
     }
 
     pub(crate) fn start_session(&mut self, peer: &Address, handed_out: &[u8]) {
@@ -123,9 +128,8 @@ impl Killer {
                 successes += 1;
             }
         }
-        for line in &printed {
-            assert_eq!(line, &printed[0], "one id, two envelopes");
-        }
+        let is_the_first = |line: &Vec<u8>| *line == printed[0];
+        assert!(printed.iter().all(is_the_first), "one id, two envelopes");
         printed.iter().map(|line| envelope(line)).collect()
     }
 
