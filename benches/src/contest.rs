@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
 
-use crate::{disk, groups, naive, official, olm, ours, sealed, sqlite};
+use crate::{disk, groups, naive, official, olm, ours, ours::SKIPPED, sealed, sqlite};
 
 /// Does a piece of work so many times, and says how long that took. What has to be made ready for it
 /// is not counted.
@@ -84,7 +84,7 @@ fn contest(
 /// What is kept in SQLite.
 pub fn in_sqlite() -> Vec<Contest> {
     let mut contests = conversations_in_sqlite();
-    contests.push(refill());
+    contests.extend([in_order_with_skipped(), refill()]);
     contests
 }
 
@@ -135,6 +135,20 @@ fn conversations(count: usize, what: &'static str) -> Contest {
         entries,
         turn: Duration::from_millis(200),
         rounds: 11,
+    }
+}
+
+/// One message after the other while 2000 skipped keys are held, each kept before the next.
+fn in_order_with_skipped() -> Contest {
+    Contest {
+        what: "SQLite, decrypt, 2000 skipped",
+        entries: vec![
+            Entry::new("sprag, sessions only", || sqlite::decrypt(SKIPPED)),
+            Entry::new("sprag, none skipped", || sqlite::decrypt(0)),
+            Entry::new("naive store, FULL", || naive::decrypt(SKIPPED, "FULL")),
+        ],
+        turn: Duration::from_millis(100),
+        rounds: 21,
     }
 }
 

@@ -9,16 +9,20 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use sprag::{
-    CiphertextMessage, DeviceId, Direction, IdentityChange, IdentityKeyStore, ProtocolAddress,
-    SessionCipher, SessionRecord, SessionStore, StoreError,
-    protocol::identity::{IdentityKey, IdentityKeyPair},
+    DeviceId, Direction, IdentityChange, IdentityKeyStore, ProtocolAddress, SessionCipher,
+    SessionRecord, SessionStore, StoreError,
+    protocol::{
+        identity::{IdentityKey, IdentityKeyPair},
+        message::SignalMessage,
+    },
 };
 use tempfile::TempDir;
 
 use crate::{
-    contest::{Runner, at_once},
+    contest::{Runner, at_once, in_batches, timed},
     conversation::{Conversation, NOW, PLAINTEXT, Snapshot, ready},
-    ours::SNAPSHOTS,
+    ours::{SNAPSHOTS, STREAM, Streams},
+    sqlite::parsed,
 };
 
 const TABLES: &str = "
@@ -41,6 +45,28 @@ pub fn ping_pong(conversations: usize, synchronous: &str) -> Runner {
     Box::new(move |times| {
         let _keep = &folder;
         runner(times)
+    })
+}
+
+/// Decrypt one message after the other in a session that holds so many skipped keys.
+pub fn decrypt(skipped: usize, synchronous: &str) -> Runner {
+    let mut streams = Streams::new(skipped);
+    let folder = TempDir::new().unwrap();
+    let database = Database::open(folder.path(), synchronous);
+    let bob = Naive::new(&database, "bob".to_owned(), &streams.bob().identity);
+    let alice = streams.alice().address.clone();
+    Box::new(move |times| {
+        let _keep = &folder;
+        in_batches(times, STREAM, |count| {
+            let (session, messages) = streams.next(count);
+            ready(bob.store_session(&alice, session));
+            let messages: Vec<_> = messages.iter().map(parsed).collect();
+            timed(|| {
+                messages
+                    .iter()
+                    .for_each(|message| bob.receive(&alice, message))
+            })
+        })
     })
 }
 
@@ -93,12 +119,7 @@ impl Pair {
         let mut rng = rand::rng();
         let cipher = SessionCipher::new(from, from, &from.address, &to.address);
         let message = ready(cipher.encrypt(&PLAINTEXT, NOW, &mut rng));
-        let parsed = CiphertextMessage::deserialize(message.message_type(), message.serialized());
-        let Ok(CiphertextMessage::Signal(parsed)) = parsed else {
-            panic!("the session has been answered")
-        };
-        let cipher = SessionCipher::new(to, to, &to.address, &from.address);
-        ready(cipher.decrypt_signal(&parsed, &mut rng));
+        to.receive(&from.address, &parsed(&message));
         std::mem::swap(&mut self.next, &mut self.other);
     }
 }
@@ -118,6 +139,11 @@ impl Naive {
             identity: identity.clone(),
             database: Arc::clone(database),
         }
+    }
+
+    fn receive(&self, sender: &ProtocolAddress, message: &SignalMessage) {
+        let cipher = SessionCipher::new(self, self, &self.address, sender);
+        ready(cipher.decrypt_signal(message, &mut rand::rng()));
     }
 
     fn load(&self, table: &str, address: &ProtocolAddress) -> Option<Vec<u8>> {

@@ -2,6 +2,8 @@
 
 use std::{hint::black_box, time::Duration};
 
+use sprag::{CiphertextMessage, SessionRecord};
+
 use crate::{
     contest::{Runner, at_once, in_batches, timed},
     conversation::{Conversation, Envelope, Party, Snapshot},
@@ -11,10 +13,10 @@ use crate::{
 pub(crate) const SNAPSHOTS: usize = 16;
 
 /// Messages one way before the next starting point.
-const STREAM: u64 = 100;
+pub(crate) const STREAM: u64 = 100;
 
 /// Messages that are skipped.
-const SKIPPED: usize = 2000;
+pub(crate) const SKIPPED: usize = 2000;
 
 /// From one late message to the next.
 const STRIDE: usize = 97;
@@ -120,17 +122,56 @@ pub fn skip() -> Runner {
 /// Decrypt one message after the other while 2000 skipped keys are held.
 pub fn decrypt_with_skipped() -> Runner {
     let mut conversation = Conversation::settled();
-    let snapshots = conversation
-        .snapshots(SNAPSHOTS)
-        .into_iter()
-        .map(|snapshot| {
-            conversation.go_to(&snapshot);
-            conversation.lose(SKIPPED);
-            conversation.one_way();
-            conversation.snapshot()
-        });
-    let snapshots = snapshots.collect();
+    let snapshots = snapshots_with_skipped(&mut conversation, SKIPPED);
     stream(conversation, snapshots, decrypt_stream)
+}
+
+/// Points of a conversation at which Bob holds so many skipped keys.
+fn snapshots_with_skipped(conversation: &mut Conversation, skipped: usize) -> Vec<Snapshot> {
+    let mut snapshots = conversation.snapshots(SNAPSHOTS);
+    for snapshot in &mut snapshots {
+        conversation.go_to(snapshot);
+        conversation.lose(skipped);
+        conversation.one_way();
+        *snapshot = conversation.snapshot();
+    }
+    snapshots
+}
+
+/// What others decrypt one after the other: Bob's session, which holds `skipped` keys, and what Alice sends.
+pub(crate) struct Streams {
+    conversation: Conversation,
+    snapshots: Vec<Snapshot>,
+    turn: usize,
+}
+
+impl Streams {
+    pub(crate) fn new(skipped: usize) -> Self {
+        let mut conversation = Conversation::settled();
+        Self {
+            snapshots: snapshots_with_skipped(&mut conversation, skipped),
+            conversation,
+            turn: 0,
+        }
+    }
+
+    pub(crate) fn alice(&self) -> &Party {
+        &self.conversation.alice
+    }
+
+    pub(crate) fn bob(&self) -> &Party {
+        &self.conversation.bob
+    }
+
+    /// The next session of Bob's, and so many messages for it.
+    pub(crate) fn next(&mut self, count: u64) -> (SessionRecord, Vec<CiphertextMessage>) {
+        self.turn = (self.turn + 1) % self.snapshots.len();
+        let snapshot = &self.snapshots[self.turn];
+        self.conversation.go_to(snapshot);
+        let Conversation { alice, bob, .. } = &mut self.conversation;
+        let messages = (0..count).map(|_| alice.encrypt(&bob.address));
+        (snapshot.bob.clone(), messages.collect())
+    }
 }
 
 /// Decrypt messages that come late, from everywhere among 2000 whose keys are held.

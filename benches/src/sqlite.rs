@@ -14,7 +14,7 @@ use sprag::{
     Account, CiphertextMessage, DurableStore, Error, IdentityKeyStore, InboxId, ProtocolAddress,
     SessionCipher, SessionRecord, SessionStore, StoreOptions, Transaction,
     backend::{AccountId, Backend, Batch, CommitOutcome, Kind, OperationId, RecordKey, Version},
-    protocol::identity::IdentityKeyPair,
+    protocol::{identity::IdentityKeyPair, message::SignalMessage},
     upkeep::{KeyCounts, KeyServer, KeyServerError, KeyUpload, Policy},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
@@ -22,9 +22,9 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use crate::{
-    contest::{Runner, at_once},
+    contest::{Runner, at_once, in_batches},
     conversation::{Conversation, PLAINTEXT, Snapshot},
-    ours::SNAPSHOTS,
+    ours::{SNAPSHOTS, STREAM, Streams},
 };
 
 type Store = DurableStore<SqliteBackend>;
@@ -86,6 +86,65 @@ pub fn ping_pong_among(conversations: usize, others: usize) -> Runner {
             pair
         },
     )
+}
+
+/// Decrypt one message after the other, each durable, in a session that holds so many skipped keys.
+pub fn decrypt(skipped: usize) -> Runner {
+    let mut streams = Streams::new(skipped);
+    let folder = TempDir::new().unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let (bob, alice) = (
+        streams.bob().address.clone(),
+        streams.alice().address.clone(),
+    );
+    let store = runtime.block_on(async {
+        let store = DurableStore::open(open(&folder).await, MemoryVault::new());
+        let store = store.await.unwrap();
+        let (identity, session) = (streams.bob().identity.clone(), streams.next(0).0);
+        move_in(&store, &bob, &identity, &alice, &session)
+            .await
+            .unwrap();
+        store
+    });
+    Box::new(move |times| {
+        let _keep = &folder;
+        in_batches(times, STREAM, |count| {
+            let (session, messages) = streams.next(count);
+            let messages: Vec<_> = messages.iter().map(parsed).collect();
+            runtime.block_on(async {
+                let transaction = store.begin(&bob);
+                transaction.store_session(&alice, session).await.unwrap();
+                transaction.commit().await.unwrap();
+                let start = Instant::now();
+                for message in &messages {
+                    receive(&store, &bob, &alice, message).await.unwrap();
+                }
+                start.elapsed()
+            })
+        })
+    })
+}
+
+async fn receive(
+    store: &Store,
+    us: &ProtocolAddress,
+    sender: &ProtocolAddress,
+    message: &SignalMessage,
+) -> Result<Vec<u8>, Error> {
+    let decrypt = |tx: Arc<Transaction<_>>| async move {
+        let cipher = SessionCipher::new(&tx, &tx, us, sender);
+        cipher.decrypt_signal(message, &mut tx.rng()?).await
+    };
+    store.run(us, decrypt).await
+}
+
+/// What travels in a session that has been answered.
+pub(crate) fn parsed(message: &CiphertextMessage) -> SignalMessage {
+    let parsed = CiphertextMessage::deserialize(message.message_type(), message.serialized());
+    match parsed.unwrap() {
+        CiphertextMessage::Signal(message) => message,
+        _ => panic!("the session has been answered"),
+    }
 }
 
 /// Upkeeps of an account whose server has never any one-time keys left: 200 keys are made in one commit, published, confirmed and
@@ -251,15 +310,7 @@ impl Pair {
             cipher.encrypt(&PLAINTEXT, tx.now(), &mut tx.rng()?).await
         };
         let message = self.store.run(from, encrypt).await?;
-        let parsed = CiphertextMessage::deserialize(message.message_type(), message.serialized())?;
-        let CiphertextMessage::Signal(parsed) = &parsed else {
-            panic!("the session has been answered")
-        };
-        let decrypt = |tx: Arc<Transaction<_>>| async move {
-            let cipher = SessionCipher::new(&tx, &tx, to, from);
-            cipher.decrypt_signal(parsed, &mut tx.rng()?).await
-        };
-        self.store.run(to, decrypt).await?;
+        receive(&self.store, to, from, &parsed(&message)).await?;
         std::mem::swap(&mut self.next, &mut self.other);
         Ok(())
     }

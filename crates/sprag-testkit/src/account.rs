@@ -104,6 +104,7 @@ macro_rules! account_suite {
             what_is_verified_is_what_was_compared
             identities_are_listed
             a_policy_is_that_of_the_account
+            a_policy_holds_for_every_handle_at_once
             nobody_changes_an_identity_under_our_name
             events_follow_the_commit
             a_change_that_breaks_is_whole_or_nothing

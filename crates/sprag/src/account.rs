@@ -166,7 +166,6 @@ impl<B: Backend> Account<B> {
         let mut account = Self::handle(store, address, IdentityScope::default());
         let own = account.own_identity(OwnIdentity::clone).await?;
         account.scope = own.scope;
-        account.remember(&own);
         Ok(account)
     }
 
@@ -222,11 +221,6 @@ impl<B: Backend> Account<B> {
             key_policy: Policy::default(),
             hints: upkeep::Hints::default(),
         }
-    }
-
-    /// Keeps in mind how we deal with identities.
-    fn remember(&self, own: &OwnIdentity) {
-        self.store.remember_profile(self.id, Arc::new(own.into()));
     }
 
     async fn run<T, F>(&self, step: impl Fn(Tx<B>) -> F) -> Result<T, Error>

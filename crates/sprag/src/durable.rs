@@ -64,7 +64,6 @@ use crate::{
     },
     environment::{Environment, generator},
     events::{Event, Events, Hub},
-    identity_policy::Profile,
     vault::Vault,
 };
 
@@ -114,8 +113,6 @@ struct Inner<B> {
     sweeps: Mutex<HashMap<AccountId, Timestamp>>,
     /// Never held across an await.
     cache: Mutex<Cache>,
-    /// How the accounts that are in use deal with identities.
-    profiles: Mutex<HashMap<AccountId, Arc<Profile>>>,
     events: Hub,
 }
 
@@ -144,7 +141,6 @@ impl<B: Backend> DurableStore<B> {
                 turns: Turns::default(),
                 sweeps: Mutex::default(),
                 cache: Mutex::default(),
-                profiles: Mutex::default(),
                 events: Hub::default(),
             }),
         }
@@ -426,7 +422,8 @@ impl<B: Backend> DurableStore<B> {
             .unwrap_or_else(PoisonError::into_inner);
         let hour = Duration::from_secs(60 * 60);
         match sweeps.get(&account) {
-            Some(last) if now < last.saturating_add(hour) => false,
+            // A clock that was set back must not put it off for as long.
+            Some(last) if *last <= now && now < last.saturating_add(hour) => false,
             _ => {
                 sweeps.insert(account, now);
                 true
@@ -484,20 +481,6 @@ impl<B: Backend> DurableStore<B> {
 
     pub(crate) fn events(&self) -> &Hub {
         &self.inner.events
-    }
-
-    /// How `account` deals with identities, if it is in use.
-    fn profile(&self, account: &AccountId) -> Option<Arc<Profile>> {
-        let profiles = self.inner.profiles.lock();
-        let profiles = profiles.unwrap_or_else(PoisonError::into_inner);
-        profiles.get(account).cloned()
-    }
-
-    /// Keeps in mind how an account deals with identities, as it is stored.
-    pub(crate) fn remember_profile(&self, account: AccountId, profile: Arc<Profile>) {
-        let profiles = self.inner.profiles.lock();
-        let mut profiles = profiles.unwrap_or_else(PoisonError::into_inner);
-        profiles.insert(account, profile);
     }
 
     fn adopt_header(&self, header: Header) {

@@ -64,8 +64,10 @@ pub enum Error {
     /// There is no such account in the store.
     #[error("the account {0} is not initialised")]
     NotInitialised(ProtocolAddress),
-    /// The key was given with a text for another recipient.
-    #[error("the key was used for another recipient")]
+    /// The key was used for the same recipient, for a message that is sealed and this one not, or the other way round.
+    #[error(
+        "the key was used for a message that is sealed and this one not, or the other way round"
+    )]
     KeyReused,
     /// No identity of the peer is known yet. It becomes known with the first session.
     #[error("the identity of {0} is not known yet")]

@@ -123,15 +123,14 @@ pub(crate) enum Word {
     Verified,
 }
 
-/// How an account deals with identities. `address` and `scope` never change.
-#[derive(Clone)]
-pub(crate) struct Profile {
-    pub(crate) address: ProtocolAddress,
+/// How an account deals with identities.
+#[derive(Clone, Copy)]
+pub(crate) struct Profile<'a> {
+    pub(crate) address: &'a ProtocolAddress,
     pub(crate) policy: IdentityPolicy,
-    pub(crate) scope: IdentityScope,
 }
 
-impl Profile {
+impl Profile<'_> {
     /// Whether `key` may be used for `purpose` as the identity of `peer`, of whom this is `known`.
     ///
     /// Nobody but the user can change an identity under our own name: whoever tries takes himself for us.
@@ -309,17 +308,12 @@ mod tests {
         let (one, two) = (one.expect("valid"), two.expect("valid"));
         let (same, other) = (key(), key());
         for policy in [AlwaysTrust, TrustOnFirstUse, VerifiedOnly] {
-            for scope in [IdentityScope::PerAddress, IdentityScope::PerName] {
-                let profile = Profile {
-                    address: one.clone(),
-                    policy,
-                    scope,
-                };
-                for purpose in [Purpose::Starting, Purpose::Sending, Purpose::Receiving] {
-                    let known = known(same, Verified);
-                    assert!(profile.allows(&two, Some(&known), &same, purpose));
-                    assert!(!profile.allows(&two, Some(&known), &other, purpose));
-                }
+            let address = &one;
+            let profile = Profile { address, policy };
+            for purpose in [Purpose::Starting, Purpose::Sending, Purpose::Receiving] {
+                let known = known(same, Verified);
+                assert!(profile.allows(&two, Some(&known), &same, purpose));
+                assert!(!profile.allows(&two, Some(&known), &other, purpose));
             }
         }
     }

@@ -22,9 +22,16 @@ struct Clock(Arc<AtomicU64>);
 
 impl Clock {
     fn advance(&self, time: Duration) {
-        let millis = u64::try_from(time.as_millis()).unwrap();
-        self.0.fetch_add(millis, Ordering::Relaxed);
+        self.0.fetch_add(millis(time), Ordering::Relaxed);
     }
+
+    fn set_back(&self, time: Duration) {
+        self.0.fetch_sub(millis(time), Ordering::Relaxed);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap()
 }
 
 impl Environment for Clock {
@@ -119,4 +126,22 @@ async fn nothing_stays_of_forgotten_keys() {
     assert_eq!(sender.kept(), 1);
     sender.send(b"soon after").await;
     assert_eq!(sender.kept(), 2);
+}
+
+/// A clock that was wrong for a while forgets nothing too early when it is set back, and keeps nothing for longer than by the
+/// clock as it is now.
+#[tokio::test]
+async fn a_clock_that_is_set_back() {
+    let sender = Sender::new().await;
+    sender.clock.advance(500 * HOUR);
+    let first = sender.send(b"17").await;
+    sender.clock.set_back(400 * HOUR);
+    assert_eq!(sender.send(b"17").await, first);
+    let second = sender.send(b"18").await;
+    sender.clock.advance(23 * HOUR);
+    assert_eq!(sender.send(b"18").await, second);
+    // The sweep that is due after a day of this clock was not put off to the time of the wrong one.
+    sender.clock.advance(2 * HOUR);
+    sender.send(b"later").await;
+    assert_eq!(sender.kept(), 2, "of the wrong time, and the last");
 }

@@ -52,6 +52,8 @@ struct StatusJson {
     keys: KeysJson,
     inbox: usize,
     outbox: usize,
+    /// Records that are counted nowhere else; `sprag doctor` says more.
+    damaged: usize,
     store: StoreJson,
 }
 
@@ -154,6 +156,7 @@ impl StatusJson {
             keys: (&status.keys).into(),
             inbox: status.inbox,
             outbox: status.outbox,
+            damaged: status.damaged,
             store,
         }
     }
@@ -181,6 +184,7 @@ fn print(status: &Status, store: &StoreJson) -> Result<(), CliError> {
         ("key upkeep", due(&status.keys, now)),
         ("inbox", status.inbox.to_string()),
         ("outbox", status.outbox.to_string()),
+        ("damaged records", status.damaged.to_string()),
         ("store", format!("{} KiB", store.size.div_ceil(1024))),
         ("vault", store.vault.clone()),
         ("epoch", epoch(store, now)),

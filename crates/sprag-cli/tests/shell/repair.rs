@@ -60,6 +60,11 @@ fn the_doctor_names_what_is_damaged_and_discards_it() {
 
     assert_eq!(alice.error(&["encrypt", "bob.1"], b"x"), "store-tampered");
     alice.ok(&["bundle"], b"");
+    let counts = status(&alice);
+    assert_eq!(
+        (&counts["sessions"], &counts["damaged"]),
+        (&0.into(), &1.into())
+    );
     let output = alice.run(&["doctor"], b"");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();

@@ -436,6 +436,24 @@ pub async fn a_policy_is_that_of_the_account(fixture: Fixture) {
     send(&alice, &bob, b"yes").await;
 }
 
+/// A handle that has just sent under one policy follows the next one that another handle sets.
+pub async fn a_policy_holds_for_every_handle_at_once(fixture: Fixture) {
+    let alice = with_rules(&fixture, "alice", TrustOnFirstUse, PerAddress).await;
+    let bob = elsewhere("bob", 1).await;
+    start(&alice, &bob).await;
+    let elsewhere = party(&fixture, "alice").await;
+    for _ in 0..2 {
+        send(&alice, &bob, b"yes").await;
+        sound(elsewhere.set_identity_policy(VerifiedOnly).await, "setting");
+        assert_eq!(code(alice.send(bob.address(), b"no").await), NO);
+        sound(
+            elsewhere.set_identity_policy(TrustOnFirstUse).await,
+            "setting",
+        );
+    }
+    send(&alice, &bob, b"yes").await;
+}
+
 /// Whoever takes himself for us, or for another device of ours that is known, is ignored, and that is told.
 pub async fn nobody_changes_an_identity_under_our_name(fixture: Fixture) {
     for (number, (policy, scope)) in [

@@ -79,7 +79,8 @@ pub async fn a_key_is_remembered_for_its_time(fixture: Fixture) {
     read(&bob, &alice, &second, b"now").await;
 }
 
-/// A key says who the text was for, so that a mistake does not swallow a message.
+/// The same key for somebody else is another one, so that nothing is swallowed; and to one device it is the same key however
+/// the text is sent to it.
 pub async fn a_key_belongs_to_its_recipient_and_account(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
     let carol = party(&fixture, "carol").await;
@@ -88,10 +89,18 @@ pub async fn a_key_belongs_to_its_recipient_and_account(fixture: Fixture) {
     start(&carol, &bob).await;
     let text = Outgoing::new(b"once").key(b"17");
     let envelope = sound(alice.send(bob.address(), text).await, "sending");
-    let reused = alice.send(carol.address(), text).await;
-    assert_eq!(code(reused), "key-reused");
+    let others = sound(alice.send(carol.address(), text).await, "to another");
+    assert_ne!(others.id, envelope.id);
+    read(&carol, &alice, &others, b"once").await;
     let others = sound(carol.send(bob.address(), text).await, "another account");
     assert_ne!(others.id, envelope.id);
+
+    let second = device_of(&fixture, "bob", 2).await;
+    start(&alice, &second).await;
+    let to_all = sound(alice.send_to_all("bob", text).await, "sending to all");
+    assert_eq!((to_all.len(), &to_all[0]), (2, &envelope));
+    let to_one = sound(alice.send(second.address(), text).await, "sending to one");
+    assert_eq!(to_one, to_all[1]);
 }
 
 /// All devices get the text in one commit; a session that cannot send stops all.

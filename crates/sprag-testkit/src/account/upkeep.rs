@@ -3,8 +3,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use sprag::{
-    Account, Advice, Envelope, KyberPreKeyStore, PreKeyBundle, PreKeyStore, SignedPreKeyStore,
-    StoreOptions,
+    Account, Advice, Envelope, KyberPreKeyStore, Outgoing, PreKeyBundle, PreKeyStore,
+    SignedPreKeyStore, StoreOptions,
     backend::Backend,
     upkeep::{Action, KeyServer, Policy},
 };
@@ -261,6 +261,8 @@ pub async fn nothing_is_sent_with_keys_that_are_too_old(fixture: Fixture) {
 
     clock.advance(14 * DAY - Duration::from_millis(1));
     talk(&bob, &alice).await;
+    let text = Outgoing::new(b"in time").key(b"17");
+    let in_time = sound(bob.send(alice.address(), text).await, "sending");
     clock.advance(Duration::from_millis(1));
     let reopened = by_the_clock(fixture.backend().clone(), &clock, "bob").await;
     for bob in [&bob, &reopened] {
@@ -274,7 +276,10 @@ pub async fn nothing_is_sent_with_keys_that_are_too_old(fixture: Fixture) {
         assert_eq!(code(refused), "keys-too-old");
         let group = sprag::Uuid::from_u128(1);
         assert_eq!(code(bob.group_send(group, b"no").await), "keys-too-old");
+        let again = sound(bob.send(alice.address(), text).await, "repeating");
+        assert_eq!(again, in_time, "it was encrypted when the keys were good");
     }
+    read(&alice, &bob, &in_time, b"in time").await;
     let envelope = send(&alice, &bob, b"heard").await;
     read(&bob, &alice, &envelope, b"heard").await;
     server.fail_next(ServerFault::BeforeUpload);

@@ -121,7 +121,7 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// `no-sender-key`: [distribute](Self::group_distribute) one. `sender-key-used-up`, after four billion
-    /// messages: [renew](Self::group_renew) it. `key-reused`: the key was used for another recipient. `keys-too-old`: do the
+    /// messages: [renew](Self::group_renew) it. `key-reused`: the key was used for a message that is sealed. `keys-too-old`: do the
     /// [upkeep](Self::upkeep) first. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn group_send(
@@ -130,21 +130,21 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = &text.into();
-        self.require_current_keys().await?;
         let _turn = self.group_turn(&self.address, distribution_id).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
-            let id = self.outbox_id(text, None, &mut rng);
+            let to = Recipient::Group(distribution_id);
+            let id = self.outbox_id(text, &to, &mut rng);
             tx.presume_absent(Name::Outbox(id));
             let names = [
                 Name::SenderKey(&self.address, distribution_id),
                 Name::Outbox(id),
             ];
             tx.prefetch("load_sender_key", &names).await?;
-            let to = Recipient::Group(distribution_id);
-            if let Some(envelope) = self.posted_before(&tx, id, &to, false).await? {
+            if let Some(envelope) = self.posted_before(&tx, id, false).await? {
                 return Ok(envelope);
             }
+            self.require_current_keys().await?;
             let message = GroupCipher::new(&tx, &self.address)
                 .encrypt(distribution_id, text.plaintext, &mut rng)
                 .await?;

@@ -138,22 +138,19 @@ impl<B: Backend> Account<B> {
         self.own_identity(|own| own.policy).await
     }
 
-    /// Asks this of a peer's identity from now on before we send. It is stored with the account: other processes follow
-    /// when they open it again.
+    /// Asks this of a peer's identity from now on before we send. It is stored with the account: whatever is sent after
+    /// this has returned follows it, in other processes too.
     ///
     /// # Errors
     /// What the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn set_identity_policy(&self, policy: IdentityPolicy) -> Result<(), Error> {
-        let own = self.run(|tx| async move {
+        self.run(|tx| async move {
             let own = self.own(&tx, OwnIdentity::clone).await?;
-            let own = OwnIdentity { policy, ..own };
-            let value = Value::Account(own.clone());
-            tx.put("store_policy", Name::Account, value).await?;
-            Ok(own)
-        });
-        self.remember(&own.await?);
-        Ok(())
+            let own = Value::Account(OwnIdentity { policy, ..own });
+            Ok(tx.put("store_policy", Name::Account, own).await?)
+        })
+        .await
     }
 
     /// Whose identity one is.

@@ -49,7 +49,7 @@ macro_rules! id {
 }
 
 id! {
-    /// The id of an envelope in the outbox: random.
+    /// The id of an envelope in the outbox: random, or the same for the same [key](crate::Outgoing::key) and recipient.
     OutboxId
 }
 

@@ -32,7 +32,7 @@ impl<B: Backend> Account<B> {
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the recipient's identity has
     /// changed, is not the one in the session, or the [policy](crate::IdentityPolicy) asks for more; look at
-    /// [what is known](Self::known_identity), and ask the user. `key-reused`: the key was used for another recipient.
+    /// [what is known](Self::known_identity), and ask the user. `key-reused`: the key was used for a message that is sealed.
     /// `keys-too-old`: do the [upkeep](Self::upkeep) first. Otherwise what the storage reports.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn send(
@@ -41,14 +41,9 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = text.into();
-        self.require_current_keys().await?;
         let _turn = self.turn(recipient).await;
-        self.run(|tx| async move {
-            let mut rng = tx.rng()?;
-            let id = self.outbox_id(&text, None, &mut rng);
-            self.send_in(&tx, id, recipient, &text, &mut rng).await
-        })
-        .await
+        self.run(|tx| async move { self.send_in(&tx, recipient, &text, &mut tx.rng()?).await })
+            .await
     }
 
     /// Encrypts for all devices of `name` that there are sessions with, in one commit: all envelopes are in the outbox,
@@ -65,7 +60,6 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Vec<Envelope>, Error> {
         let text = text.into();
-        self.require_current_keys().await?;
         // In ascending order: whoever takes several turns takes them like this.
         let mut turns = Vec::new();
         for device in self.devices(name).await? {
@@ -76,8 +70,7 @@ impl<B: Backend> Account<B> {
             let devices = self.devices_in(&tx, name).await?;
             let mut envelopes = Vec::with_capacity(devices.len());
             for device in devices.iter().filter(|device| **device != self.address) {
-                let id = self.outbox_id(&text, Some(device), &mut rng);
-                envelopes.push(self.send_in(&tx, id, device, &text, &mut rng).await?);
+                envelopes.push(self.send_in(&tx, device, &text, &mut rng).await?);
             }
             if envelopes.is_empty() {
                 return Err(ProtocolError::SessionNotFound(None).into());
@@ -90,22 +83,24 @@ impl<B: Backend> Account<B> {
     async fn send_in(
         &self,
         tx: &Transaction<B>,
-        id: OutboxId,
         recipient: &ProtocolAddress,
         text: &Outgoing<'_>,
         rng: &mut (impl CryptoRng + Send),
     ) -> Result<Envelope, Error> {
+        let to = recipient.into();
+        let id = self.outbox_id(text, &to, rng);
         tx.presume_absent(Name::Outbox(id));
         let names = [
             Name::Session(recipient),
             self.identity_name(recipient),
+            Name::Account,
             Name::Outbox(id),
         ];
         tx.prefetch("load_session", &names).await?;
-        let to = recipient.into();
-        if let Some(envelope) = self.posted_before(tx, id, &to, false).await? {
+        if let Some(envelope) = self.posted_before(tx, id, false).await? {
             return Ok(envelope);
         }
+        self.require_current_keys().await?;
         let peers = Peers::new(tx);
         let message = SessionCipher::new(tx, &peers, &self.address, recipient)
             .encrypt(text.plaintext, tx.now(), rng)
@@ -180,13 +175,13 @@ impl<B: Backend> Account<B> {
             Name::Inbox(id),
             Name::Session(sender),
             self.identity_name(sender),
+            Name::Account,
         ];
         if let CiphertextMessage::PreKey(message) = message {
             let signed_pre_key = message.signed_pre_key_id();
             names.extend([
                 Name::Devices(sender.name()),
                 Name::SignedPreKey(signed_pre_key),
-                Name::Account,
             ]);
             names.extend(message.pre_key_id().map(Name::PreKey));
             names.extend(message.kyber_pre_key_id().map(Name::KyberPreKey));
@@ -196,6 +191,8 @@ impl<B: Backend> Account<B> {
 
     /// All envelopes that are not known to be sent, oldest first. Send them again: a recipient tells
     /// duplicates.
+    ///
+    /// A damaged one is left out, which an [event](crate::Event::DamagedRecord) and the [status](Self::status) tell.
     ///
     /// # Errors
     /// What the storage reports.
@@ -256,6 +253,8 @@ impl<B: Backend> Account<B> {
     }
 
     /// All plaintexts that the application is not done with, oldest first.
+    ///
+    /// A damaged one is left out, which an [event](crate::Event::DamagedRecord) and the [status](Self::status) tell.
     ///
     /// # Errors
     /// What the storage reports.

@@ -90,7 +90,6 @@ impl AccountOptions {
             async move { account.initialise(&tx, own).await }
         };
         account.run(step).await?;
-        account.remember(&own);
         Ok(account)
     }
 }

@@ -4,7 +4,6 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use rand_core::CryptoRng;
-use sprag_core::address::ProtocolAddress;
 
 use super::{Account, Envelope, EnvelopeType, OutboxId, Recipient};
 use crate::{
@@ -63,8 +62,9 @@ impl<'a> Outgoing<'a> {
     /// and for 24 hours after it was [sent](Account::sent), the same key gives the same envelope again
     /// instead of encrypting once more.
     ///
-    /// A key belongs to its account. The text is not compared, since nothing of it is kept; the same key for
-    /// another recipient, or for the same one once sealed and once not, is an error (`key-reused`).
+    /// A key belongs to its account and recipient, a device or a group: for another recipient the same key is another one.
+    /// The text is not compared, since nothing of it is kept. The same key for the same recipient once sealed and once
+    /// not is an error (`key-reused`).
     #[must_use]
     pub fn key(self, key: &'a [u8]) -> Self {
         Self {
@@ -74,7 +74,10 @@ impl<'a> Outgoing<'a> {
     }
 
     /// How long the key is remembered after the envelope was sent; the envelope itself, not the text,
-    /// stays in the store for as long.
+    /// stays in the store for as long. It counts by the system's clock.
+    ///
+    /// Let it be longer than anybody may take to repeat himself. Afterwards the key is free for another envelope, which
+    /// has the same id, so a [`sent`](Account::sent) that is said once more so late would be taken for this one.
     #[must_use]
     pub fn kept_for(self, kept_for: Duration) -> Self {
         Self { kept_for, ..self }
@@ -123,29 +126,26 @@ impl fmt::Debug for Outgoing<'_> {
 
 impl<B: Backend> Account<B> {
     /// The id under which the envelope of `outgoing` is going to wait, or does: random without a key.
-    ///
-    /// Where one key makes several envelopes, `device` tells them apart.
     pub(super) fn outbox_id<R: CryptoRng + ?Sized>(
         &self,
         outgoing: &Outgoing<'_>,
-        device: Option<&ProtocolAddress>,
+        recipient: &Recipient,
         rng: &mut R,
     ) -> OutboxId {
         match outgoing.key {
             None => OutboxId::random(rng),
-            Some(key) => self.store.header().names.outbox(&self.id, key, device),
+            Some(key) => self.store.header().names.outbox(&self.id, key, recipient),
         }
     }
 
     /// The envelope that the key of `outgoing` made before, if that is remembered.
     ///
-    /// That there is none is taken for granted at first; the commit finds out. A key that was used for somebody else,
-    /// or for what is `sealed` now and was not then or the other way round, is refused: one must not pass for the other.
+    /// That there is none is taken for granted at first; the commit finds out. A key that was used for what is `sealed` now
+    /// and was not then, or the other way round, is refused: one must not pass for the other.
     pub(super) async fn posted_before(
         &self,
         tx: &Transaction<B>,
         id: OutboxId,
-        recipient: &Recipient,
         sealed: bool,
     ) -> Result<Option<Envelope>, Error> {
         let now = tx.now();
@@ -156,10 +156,7 @@ impl<B: Backend> Account<B> {
             _ => None,
         });
         let known = known.await?;
-        let same = |envelope: &Envelope| {
-            let was_sealed = envelope.message_type == EnvelopeType::Sealed;
-            envelope.recipient == *recipient && was_sealed == sealed
-        };
+        let same = |envelope: &Envelope| (envelope.message_type == EnvelopeType::Sealed) == sealed;
         if known.as_ref().is_none_or(same) {
             Ok(known)
         } else {

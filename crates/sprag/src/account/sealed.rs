@@ -47,8 +47,8 @@ impl<B: Backend> Account<B> {
     ///
     /// # Errors
     /// Those of [`send`](Self::send). `invalid-argument`: the certificate names another address or identity than ours,
-    /// or has expired, so that the recipient would refuse the message; get a new one. `key-reused` also if
-    /// the key was used for a message that is not sealed.
+    /// or has expired, so that the recipient would refuse the message; get a new one. `key-reused`: the key was used
+    /// for a message that is not sealed.
     ///
     /// ```
     /// use sprag::{Account, DurableStore, EnvelopeType, ProtocolAddress, SealedTrust, Sealing, backend::MemoryBackend, vault::MemoryVault};
@@ -91,11 +91,11 @@ impl<B: Backend> Account<B> {
         text: impl Into<Outgoing<'_>>,
     ) -> Result<Envelope, Error> {
         let text = text.into();
-        self.require_current_keys().await?;
         let _turn = self.turn(recipient).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
-            let id = self.outbox_id(&text, None, &mut rng);
+            let to = recipient.into();
+            let id = self.outbox_id(&text, &to, &mut rng);
             tx.presume_absent(Name::Outbox(id));
             let names = [
                 Name::Session(recipient),
@@ -104,10 +104,10 @@ impl<B: Backend> Account<B> {
                 Name::Outbox(id),
             ];
             tx.prefetch("load_session", &names).await?;
-            let to = recipient.into();
-            if let Some(envelope) = self.posted_before(&tx, id, &to, true).await? {
+            if let Some(envelope) = self.posted_before(&tx, id, true).await? {
                 return Ok(envelope);
             }
+            self.require_current_keys().await?;
             self.require_ours(&tx, sealing.certificate).await?;
             let peers = Peers::new(&tx);
             let sealed = SealedSessionCipher::new(&tx, &peers, &self.address)
@@ -163,11 +163,11 @@ impl<B: Backend> Account<B> {
     ) -> Result<Envelope, Error> {
         let text = &text.into();
         let recipients = &together(recipients, excluded)?;
-        self.require_current_keys().await?;
         let _turn = self.group_turn(&self.address, distribution_id).await;
         self.run(|tx| async move {
             let mut rng = tx.rng()?;
-            let id = self.outbox_id(text, None, &mut rng);
+            let to = Recipient::Group(distribution_id);
+            let id = self.outbox_id(text, &to, &mut rng);
             tx.presume_absent(Name::Outbox(id));
             let names = [
                 Name::SenderKey(&self.address, distribution_id),
@@ -175,10 +175,10 @@ impl<B: Backend> Account<B> {
                 Name::Outbox(id),
             ];
             tx.prefetch("load_sender_key", &names).await?;
-            let to = Recipient::Group(distribution_id);
-            if let Some(envelope) = self.posted_before(&tx, id, &to, true).await? {
+            if let Some(envelope) = self.posted_before(&tx, id, true).await? {
                 return Ok(envelope);
             }
+            self.require_current_keys().await?;
             self.require_ours(&tx, sealing.certificate).await?;
             let recipients = self.sealed_recipients(recipients).await?;
             let message = GroupCipher::new(&tx, &self.address)
@@ -277,7 +277,11 @@ impl<B: Backend> Account<B> {
             let read = self.run(|tx| async move {
                 let sessions = part.iter().map(Name::Session);
                 let identities = part.iter().map(|device| self.identity_name(device));
-                let names: Vec<_> = sessions.chain(identities).collect();
+                let names: Vec<_> = [Name::Account]
+                    .into_iter()
+                    .chain(sessions)
+                    .chain(identities)
+                    .collect();
                 tx.prefetch("load_session", &names).await?;
                 let cipher = SealedSessionCipher::new(&tx, &tx, &self.address);
                 let sessions = cipher.sessions_with(part).await?;

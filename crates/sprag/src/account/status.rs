@@ -7,7 +7,7 @@ use super::Account;
 use crate::{
     Error, KyberPreKeyKind,
     backend::{Backend, Kind},
-    durable::value::{OwnIdentity, kyber_kind},
+    durable::value::{OwnIdentity, Posted, kyber_kind},
     upkeep::Inventory,
 };
 
@@ -37,6 +37,9 @@ pub struct Status {
     pub outbox: usize,
     /// How many plaintexts wait in the inbox.
     pub inbox: usize,
+    /// How many records of these kinds were altered or are damaged, and are counted nowhere else: what
+    /// [`DurableStore::examine`](crate::DurableStore::examine) is for.
+    pub damaged: usize,
 }
 
 impl<B: Backend> Account<B> {
@@ -47,43 +50,45 @@ impl<B: Backend> Account<B> {
     pub async fn status(&self) -> Result<Status, Error> {
         let own = |own: &OwnIdentity| (own.registration_id, *own.key_pair.identity_key());
         let (registration_id, identity_key) = self.own_identity(own).await?;
-        let (kyber_pre_keys, last_resort_pre_keys) = self.count_kyber_pre_keys().await?;
-        Ok(Status {
-            address: self.address.clone(),
-            registration_id,
-            identity_key,
-            sessions: self.count(Kind::Session).await?,
-            pre_keys: self.count(Kind::PreKey).await?,
-            signed_pre_keys: self.count(Kind::SignedPreKey).await?,
-            kyber_pre_keys,
-            last_resort_pre_keys,
-            keys: self.key_inventory().await?,
-            outbox: self.outbox_pending().await?.len(),
-            inbox: self.count(Kind::Inbox).await?,
-        })
-    }
-
-    /// How many are one-time, and how many of last resort.
-    async fn count_kyber_pre_keys(&self) -> Result<(usize, usize), Error> {
-        let (mut one_time, mut last_resort) = (0, 0);
-        let each = |_: &[u8], payload: Bytes| {
+        let mut damaged = 0;
+        let (mut one_time, mut last_resort, mut outbox) = (0, 0, 0);
+        let kyber = |_: &[u8], payload: Bytes| {
             match kyber_kind(&payload)? {
                 KyberPreKeyKind::OneTime => one_time += 1,
                 KyberPreKeyKind::LastResort => last_resort += 1,
             }
             Some(())
         };
-        self.store.scan(&self.id, Kind::KyberPreKey, each).await?;
-        Ok((one_time, last_resort))
+        damaged += self.store.scan(&self.id, Kind::KyberPreKey, kyber).await?;
+        let posted = |_: &[u8], payload: Bytes| {
+            outbox += usize::from(Posted::decode(payload)?.sent.is_none());
+            Some(())
+        };
+        damaged += self.store.scan(&self.id, Kind::Outbox, posted).await?;
+        Ok(Status {
+            address: self.address.clone(),
+            registration_id,
+            identity_key,
+            sessions: self.count(Kind::Session, &mut damaged).await?,
+            pre_keys: self.count(Kind::PreKey, &mut damaged).await?,
+            signed_pre_keys: self.count(Kind::SignedPreKey, &mut damaged).await?,
+            kyber_pre_keys: one_time,
+            last_resort_pre_keys: last_resort,
+            keys: self.key_inventory().await?,
+            outbox,
+            inbox: self.count(Kind::Inbox, &mut damaged).await?,
+            damaged,
+        })
     }
 
-    async fn count(&self, kind: Kind) -> Result<usize, Error> {
+    /// How many records of a kind there are, and `damaged` ones more.
+    async fn count(&self, kind: Kind, damaged: &mut usize) -> Result<usize, Error> {
         let mut count = 0;
         let each = |_: &[u8], _| {
             count += 1;
             Some(())
         };
-        self.store.scan(&self.id, kind, each).await?;
+        *damaged += self.store.scan(&self.id, kind, each).await?;
         Ok(count)
     }
 }

@@ -3,8 +3,6 @@
 //! Our own identity is one of them: what is known of our own address is the identity of the account, and nobody stores
 //! another one over it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use sprag_core::{
     address::ProtocolAddress,
@@ -36,16 +34,6 @@ pub(crate) fn identity_name<'a>(
     }
 }
 
-impl From<&OwnIdentity> for Profile {
-    fn from(own: &OwnIdentity) -> Self {
-        Self {
-            address: own.address.clone(),
-            policy: own.policy,
-            scope: own.scope,
-        }
-    }
-}
-
 impl<B: Backend> Transaction<B> {
     /// What is known of the identity of `peer`.
     pub(crate) async fn known_identity(
@@ -67,10 +55,14 @@ impl<B: Backend> Transaction<B> {
     ) -> Result<bool, StoreError> {
         let known = self.known_identity(operation, peer).await?;
         let known = known.as_ref();
-        Ok(match self.profile(operation, peer).await? {
-            Some(profile) => profile.allows(peer, known, key, purpose),
+        let allows = |own: Option<&OwnIdentity>| match own {
+            Some(own) => {
+                let (address, policy) = (&own.address, own.policy);
+                Profile { address, policy }.allows(peer, known, key, purpose)
+            }
             None => known.is_none_or(|known| known.key == *key),
-        })
+        };
+        self.look_at_own(operation, peer, allows).await
     }
 
     /// Keeps `key` as the identity of `peer`, on this word, unless it is our own that would change.
@@ -102,30 +94,30 @@ impl<B: Backend> Transaction<B> {
         operation: &'static str,
         peer: &'a ProtocolAddress,
     ) -> Result<Name<'a>, StoreError> {
-        let profile = self.profile(operation, peer).await?;
-        Ok(match profile {
-            Some(profile) => identity_name(&profile.address, profile.scope, peer),
+        let name = |own: Option<&OwnIdentity>| match own {
+            Some(own) => identity_name(&own.address, own.scope, peer),
             None => Name::Identity(peer),
-        })
+        };
+        self.look_at_own(operation, peer, name).await
     }
 
-    /// How the account deals with identities; `None` if there is no account. If it has to be read, what is most likely asked
-    /// for next is read along with it.
-    async fn profile(
+    /// Looks at our own identity; `None` if there is no account. It is read like any other record, so that a policy that
+    /// somebody else has just set is not passed over. What is most likely asked for next is read along with it.
+    async fn look_at_own<T>(
         &self,
         operation: &'static str,
         peer: &ProtocolAddress,
-    ) -> Result<Option<Arc<Profile>>, StoreError> {
-        if let Some(profile) = self.profile_in_use() {
-            return Ok(Some(profile));
+        look: impl FnOnce(Option<&OwnIdentity>) -> T + Send,
+    ) -> Result<T, StoreError> {
+        if !self.has_seen(Name::Account) {
+            let names = [Name::Account, Name::Identity(peer)];
+            self.prefetch(operation, &names).await?;
         }
-        let names = [Name::Account, Name::Identity(peer)];
-        self.prefetch(operation, &names).await?;
-        let look = |value: Option<&Value>| match value {
-            Some(Value::Account(own)) => Some(Arc::new(Profile::from(own))),
-            _ => None,
-        };
-        self.get(operation, Name::Account, look).await
+        self.get(operation, Name::Account, |value| match value {
+            Some(Value::Account(own)) => look(Some(own)),
+            _ => look(None),
+        })
+        .await
     }
 
     async fn own<T>(

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | account id, first 16 bytes | `80`, then the address |
 //! | record key, 32 bytes | the number of its kind (below `80`), the account id, then the name |
-//! | outbox id of a text with a key, first 16 bytes | `82`, account id, length (8, big-endian) of the key, the key, and the device's address if one key makes several envelopes |
+//! | outbox id of a text with a key, first 16 bytes | `82`, account id, length (8, big-endian) of the key, the key, and the recipient's address, or the distribution id and a `00` |
 //! | inbox id, first 16 bytes | `81`, account id, length (8, big-endian) of the sender's address, the address, message type, envelope |
 //!
 //! An address is the name in UTF-8, then the device in one byte, 0 for all devices of the name. The two ends of a session hold different
@@ -23,7 +23,7 @@ use sprag_core::{
 use uuid::Uuid;
 
 use crate::{
-    account::{InboxId, OutboxId},
+    account::{InboxId, OutboxId, Recipient},
     backend::{AccountId, Kind, RecordKey},
 };
 
@@ -189,19 +189,25 @@ impl Names {
         ])))
     }
 
-    /// The id under which the envelope of a text with a key waits: the same for the same key.
+    /// The id under which the envelope of a text with a key waits: the same for the same key and recipient.
     pub(crate) fn outbox(
         &self,
         account: &AccountId,
         key: &[u8],
-        device: Option<&ProtocolAddress>,
+        recipient: &Recipient,
     ) -> OutboxId {
+        let recipient = match recipient {
+            Recipient::Device(address) => address_bytes(address),
+            Recipient::Group(distribution_id) => {
+                [distribution_id.as_bytes().as_slice(), &[0]].concat()
+            }
+        };
         OutboxId::from_bytes(first_half(&self.hash(&[
             &[OUTGOING],
             account.as_bytes(),
             &(key.len() as u64).to_be_bytes(),
             key,
-            &device.map(address_bytes).unwrap_or_default(),
+            &recipient,
         ])))
     }
 

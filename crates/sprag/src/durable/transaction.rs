@@ -19,7 +19,6 @@ use crate::{
     backend::{AccountId, Backend, BackendError, Batch, Kind, OperationId, RecordKey, Version},
     environment::generator,
     events::Event,
-    identity_policy::Profile,
 };
 
 /// One operation of one account on a [`DurableStore`]. It implements the six store traits.
@@ -116,11 +115,6 @@ impl<B: Backend> Transaction<B> {
             slots: Mutex::default(),
             events: Mutex::default(),
         }
-    }
-
-    /// How the account deals with identities, if it is in use.
-    pub(super) fn profile_in_use(&self) -> Option<Arc<Profile>> {
-        self.store.profile(&self.account)
     }
 
     /// The time now.
@@ -267,6 +261,12 @@ impl<B: Backend> Transaction<B> {
             }
         }
         self.fetch(operation, missing).await
+    }
+
+    /// Whether the record `name` is among the few that most operations know.
+    pub(super) fn has_seen(&self, name: Name<'_>) -> bool {
+        self.find_by_name(&mut self.slots(), name, &name.bytes())
+            .is_some()
     }
 
     /// Looks at all known records of a kind that are there.

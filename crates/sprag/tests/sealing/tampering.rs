@@ -111,6 +111,8 @@ async fn one_damaged_record_harms_no_other() {
     damage(Kind::Outbox).await;
     let pending = world.alice.outbox_pending().await.unwrap();
     assert_eq!(pending.len(), 1, "one of two is damaged");
+    let status = world.alice.status().await.unwrap();
+    assert_eq!((status.outbox, status.damaged), (1, 1));
 
     let session = damage(Kind::Session).await;
     let send =
