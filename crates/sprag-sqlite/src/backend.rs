@@ -1,24 +1,29 @@
 //! The handle on a store: passes every call on to the writer or the readers.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Kind, Limits, OperationId,
     Record, RecordKey,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use crate::abandoned::Call;
 use crate::location::{self, Watch};
 use crate::options::{Location, SqliteOptions};
 use crate::queue;
 use crate::reader::{ReadJob, Readers, Reply, Scan};
+use crate::shared::{Deletions, Shared, Waiting};
 use crate::walk::Walk;
-use crate::writer::{Job, Log, Request, Writer};
+use crate::writer::{End, Job, Log, Request, Writer};
 use crate::{open, schema};
+
+/// How many deletions may wait that nobody waits for. Beyond that each is an ordinary commit, so that
+/// whoever asks learns what is in the way.
+const MOST_DELETIONS: usize = 16 << 10;
 
 /// A [`Backend`] in one SQLite file. See the [crate page](crate).
 ///
@@ -30,6 +35,7 @@ pub struct SqliteBackend {
     /// None for a store in memory, whose writer also reads.
     readers: Option<queue::Sender<ReadJob>>,
     shared: Arc<Shared>,
+    end: watch::Receiver<End>,
 }
 
 impl SqliteBackend {
@@ -54,16 +60,17 @@ impl SqliteBackend {
         answer.await.ok().transpose()
     }
 
-    /// Has the writer make its deletions durable before something is read that may be among them.
-    async fn settle_deletions(
-        &self,
-        concerned: impl FnOnce(&Deletions) -> bool,
-    ) -> Result<(), BackendError> {
-        if concerned(&self.shared.deletions()) {
-            let flushed = self.write(Job::Flush).await?;
-            return flushed.ok_or_else(|| self.shared.gone());
-        }
-        Ok(())
+    /// Waits before something is read: until deletions are durable that may be among it, and commits
+    /// are over for which nobody waits any more.
+    async fn settle(&self, concerned: impl FnOnce(&Deletions) -> bool) -> Result<(), BackendError> {
+        let settled = if concerned(&self.shared.deletions()) {
+            self.write(Job::Flush).await?
+        } else if self.shared.abandoned.any() {
+            self.write(Job::Pass).await?
+        } else {
+            return Ok(());
+        };
+        settled.ok_or_else(|| self.shared.gone())
     }
 
     /// Has a reader do something, and waits for the answer.
@@ -86,7 +93,7 @@ impl Backend for SqliteBackend {
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.limits().check_read(keys)?;
         schema::check_kinds(keys.iter().map(RecordKey::kind))?;
-        self.settle_deletions(|deleted| keys.iter().any(|key| deleted.contains_key(key)))
+        self.settle(|deleted| keys.iter().any(|key| deleted.concern(key)))
             .await?;
         self.read_by(|reply| ReadJob::Records {
             keys: keys.to_vec(),
@@ -105,19 +112,23 @@ impl Backend for SqliteBackend {
         if batch.is_read_only() {
             let expect = batch.expect;
             let concerned = |deleted: &Deletions| {
-                expect
-                    .iter()
-                    .any(|expected| deleted.contains_key(&expected.key))
+                let mut keys = expect.iter().map(|expected| &expected.key);
+                keys.any(|key| deleted.concern(key))
             };
-            self.settle_deletions(concerned).await?;
+            self.settle(concerned).await?;
             return self
                 .read_by(|reply| ReadJob::Validation { expect, reply })
                 .await;
         }
-        let outcome = self
-            .write(|reply| Job::Commit(Request { batch, reply }))
-            .await?;
-        Ok(outcome.unwrap_or(CommitOutcome::Unknown))
+        self.shared.check_open()?;
+        let (reply, answer) = oneshot::channel();
+        let sent = self
+            .writer
+            .send(Job::Commit(Request { batch, reply }))
+            .await;
+        sent.map_err(|_| self.shared.gone())?;
+        let answer = Call::new(answer, &self.shared.abandoned).answer().await;
+        answer.unwrap_or(Ok(CommitOutcome::Unknown))
     }
 
     async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
@@ -125,6 +136,9 @@ impl Backend for SqliteBackend {
         self.limits().check_batch(&batch)?;
         schema::check_kinds(batch.deletes.iter().map(RecordKey::kind))?;
         self.shared.check_open()?;
+        if self.shared.deletions().waiting() >= MOST_DELETIONS {
+            return self.commit(batch).await;
+        }
         let waiting = Waiting::new(&self.shared, &batch.deletes);
         let sent = self.writer.send(Job::Delete(batch.deletes.clone())).await;
         sent.map_err(|_| self.shared.gone())?;
@@ -147,8 +161,7 @@ impl Backend for SqliteBackend {
         let limit = self.limits().page(limit)?;
         schema::check_kinds([kind])?;
         let in_it = |key: &RecordKey| key.account() == account && key.kind() == kind;
-        self.settle_deletions(|deleted| deleted.keys().any(in_it))
-            .await?;
+        self.settle(|deleted| deleted.keys().any(in_it)).await?;
         let scan = Scan {
             account: *account,
             kind,
@@ -165,7 +178,7 @@ impl Backend for SqliteBackend {
     ) -> Result<Vec<(RecordKey, Record)>, BackendError> {
         let limit = self.limits().page(limit)?;
         schema::check_kinds(after.map(RecordKey::kind))?;
-        self.settle_deletions(|deleted| !deleted.is_empty()).await?;
+        self.settle(|deleted| deleted.waiting() > 0).await?;
         let after = after.copied();
         let walk = Walk { after, limit };
         self.read_by(|reply| ReadJob::Walk { walk, reply }).await
@@ -181,115 +194,17 @@ impl Backend for SqliteBackend {
     }
 
     async fn close(&self) -> Result<(), BackendError> {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.close();
         if let Some(readers) = &self.readers {
             // Fails if they were told before.
             let _ = readers.send_now(ReadJob::Stop);
         }
-        let (reply, answer) = oneshot::channel();
-        if self.writer.send_now(Job::Close(reply)).is_err() {
-            return Ok(());
-        }
-        answer.await.unwrap_or(Ok(()))
-    }
-}
-
-/// Which records were deleted, but not yet durably, and how many times.
-type Deletions = HashMap<RecordKey, usize>;
-
-/// What the handle and its threads know in common.
-#[derive(Default)]
-pub(crate) struct Shared {
-    /// The handle takes no further calls.
-    closed: AtomicBool,
-    poison: OnceLock<BackendError>,
-    deletions: Mutex<Deletions>,
-}
-
-impl Shared {
-    /// Refuses to go on after a failure that leaves the state of the disk in doubt.
-    pub(crate) fn check(&self) -> Result<(), BackendError> {
-        self.poison.get().map_or(Ok(()), |error| Err(error.clone()))
-    }
-
-    /// Refuses everything from now on.
-    pub(crate) fn poison(&self, error: &BackendError) {
-        tracing::error!(code = error.code(), %error, "the store must be opened anew");
-        let poison = match error.clone() {
-            BackendError::Moved => BackendError::Moved,
-            BackendError::Io { detail } => BackendError::Poisoned { detail },
-            error => BackendError::Poisoned {
-                detail: error.to_string(),
-            },
-        };
-        let _ = self.poison.set(poison);
-    }
-
-    /// Records will be deleted durably later.
-    pub(crate) fn deleting(&self, keys: &[RecordKey]) {
-        let mut deletions = self.deletions();
-        for key in keys {
-            *deletions.entry(*key).or_default() += 1;
-        }
-    }
-
-    /// Records were deleted durably, or will not be.
-    pub(crate) fn deleted(&self, keys: impl IntoIterator<Item = RecordKey>) {
-        let mut deletions = self.deletions();
-        for key in keys {
-            if let Some(times) = deletions.get_mut(&key) {
-                *times -= 1;
-                if *times == 0 {
-                    deletions.remove(&key);
-                }
-            }
-        }
-    }
-
-    /// Never locked across an await; nothing under the lock can fail half way.
-    pub(crate) fn deletions(&self) -> MutexGuard<'_, Deletions> {
-        self.deletions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn check_open(&self) -> Result<(), BackendError> {
-        if self.closed.load(Ordering::SeqCst) {
-            Err(BackendError::Closed)
-        } else {
-            self.check()
-        }
-    }
-
-    /// Why a thread does not answer: the store was closed, or the thread came to grief.
-    fn gone(&self) -> BackendError {
-        let grief = BackendError::Poisoned {
-            detail: "a thread of the store ended".to_owned(),
-        };
-        self.check_open().err().unwrap_or(grief)
-    }
-}
-
-/// Deletions on their way to the writer. If they do not get there they are none.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    keys: &'a [RecordKey],
-}
-
-impl<'a> Waiting<'a> {
-    fn new(shared: &'a Shared, keys: &'a [RecordKey]) -> Self {
-        shared.deleting(keys);
-        Self { shared, keys }
-    }
-
-    fn hand_over(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.shared.deleted(self.keys.iter().copied());
+        // So does this.
+        let _ = self.writer.send_now(Job::Close);
+        let mut end = self.end.clone();
+        let ended = end.wait_for(Option::is_some).await;
+        let ended = ended.ok().and_then(|end| end.clone());
+        ended.unwrap_or_else(|| Err(Shared::grief()))
     }
 }
 
@@ -317,6 +232,14 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
         *path = location::resolve(path)?;
     }
     let connection = open::writer(&options)?;
+    assemble(connection, &options)
+}
+
+/// The same on a connection that writes.
+fn assemble(
+    connection: Connection,
+    options: &SqliteOptions,
+) -> Result<(SqliteBackend, impl FnOnce() + use<>), BackendError> {
     let shared = Arc::new(Shared::default());
     let (writer_sender, writer_queue) = queue::bounded(options.queue_length);
     let (mut readers, mut threads, mut watch) = (None, Vec::new(), None);
@@ -325,7 +248,7 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
         let (sender, queue) = queue::bounded(options.queue_length);
         let queue = Arc::new(Mutex::new(Readers::new(queue)));
         for _ in 0..options.readers {
-            let connection = open::reader(path, &options)?;
+            let connection = open::reader(path, options)?;
             let queue = Arc::clone(&queue);
             threads.push(spawn("sprag-sqlite-reader", move || {
                 Readers::serve(&queue, &connection)
@@ -335,12 +258,15 @@ fn start(mut options: SqliteOptions) -> Result<(SqliteBackend, impl FnOnce()), B
     }
     let log = Log::new(options.truncate_log_every, options.busy_timeout);
     let writer = Writer::new(connection, watch, Arc::clone(&shared), log);
+    let (ending, end) = watch::channel(None);
     let backend = SqliteBackend {
         writer: writer_sender,
         readers,
         shared,
+        end,
     };
-    Ok((backend, move || writer.run(writer_queue, threads)))
+    let run = move || writer.run(writer_queue, threads, &ending);
+    Ok((backend, run))
 }
 
 fn spawn(
@@ -355,3 +281,6 @@ fn spawn(
         .spawn(work)
         .map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;

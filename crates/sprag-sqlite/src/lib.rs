@@ -46,6 +46,7 @@
 //! number of concurrent callers; a conflict fails its own batch only. A few threads with read-only
 //! connections serve reads, scans and validations. It needs no particular async runtime.
 
+mod abandoned;
 mod backend;
 mod busy;
 mod error;
@@ -55,6 +56,7 @@ mod options;
 mod queue;
 mod reader;
 mod schema;
+mod shared;
 mod walk;
 mod writer;
 

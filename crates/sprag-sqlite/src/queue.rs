@@ -156,6 +156,15 @@ impl<T> Receiver<T> {
         self.0.pop(&mut self.0.lock())
     }
 
+    /// Puts jobs back, to be had once more before all that wait.
+    pub(crate) fn put_back(&mut self, jobs: impl DoubleEndedIterator<Item = T>) {
+        let mut state = self.0.lock();
+        for job in jobs.rev() {
+            let counted = false;
+            state.jobs.push_front(Slot { job, counted });
+        }
+    }
+
     /// Takes no more jobs from now on. Those that wait can still be had.
     pub(crate) fn close(&mut self) {
         self.0.close();
@@ -284,6 +293,20 @@ mod tests {
             ],
             [Some(2), Some(4), Some(3), None]
         );
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first_and_takes_no_room() {
+        let (sender, mut receiver) = bounded(2);
+        for job in [1, 2] {
+            assert_eq!(poll_once(std::pin::pin!(sender.send(job))), Some(Ok(())));
+        }
+        let taken = [receiver.wait(), receiver.wait()].map(Option::unwrap);
+        assert_eq!(poll_once(std::pin::pin!(sender.send(3))), Some(Ok(())));
+        receiver.put_back(taken.into_iter());
+        assert_eq!(poll_once(std::pin::pin!(sender.send(4))), Some(Ok(())));
+        let all = std::iter::from_fn(|| receiver.next());
+        assert_eq!(all.collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 
     #[test]

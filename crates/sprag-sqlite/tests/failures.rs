@@ -14,7 +14,7 @@ use sprag::backend::{Backend, BackendError, Checkpoint, CommitOutcome, Kind, Ver
 use sprag_sqlite::SqliteOptions;
 
 #[tokio::test]
-async fn while_another_writes_commits_are_busy_and_reads_go_on() {
+async fn while_another_writes_commits_are_busy() {
     let (_folder, path) = place();
     make_store(&path, 3).await;
     let backend = open(&path).await.unwrap();
@@ -36,23 +36,44 @@ async fn while_another_writes_commits_are_busy_and_reads_go_on() {
         backend.committed(two.operation).await,
         Err(BackendError::Busy)
     );
-    assert_eq!(
-        backend.read(&[key(1)]).await.unwrap()[0]
-            .as_ref()
-            .unwrap()
-            .bytes,
-        vec![1; 3000]
-    );
-    assert_eq!(
-        backend.commit(batch().expect(key(9), None)).await,
-        Ok(CommitOutcome::Committed)
-    );
-
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(
         backend.commit(put(1, b"x".to_vec())).await,
         Ok(CommitOutcome::Committed)
     );
+}
+
+/// The writer waits for another process, and nobody who reads waits for the writer.
+#[tokio::test]
+async fn while_a_commit_waits_for_another_writer_reads_go_on() {
+    let (_folder, path) = place();
+    make_store(&path, 3).await;
+    let options = SqliteOptions::file(&path).busy_timeout(Duration::from_secs(60));
+    let backend = options.open().await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let all_the_while = async {
+        for _ in 0..20 {
+            let read = backend.read(&[key(1)]).await.unwrap().remove(0).unwrap();
+            assert_eq!(read.bytes, vec![1; 3000]);
+            let validation = batch().expect(key(1), Some(read.version));
+            let validated = backend.commit(validation).await;
+            assert_eq!(validated, Ok(CommitOutcome::Committed));
+            let scanned = backend.scan(&ACCOUNT, Kind::Session, None, 10).await;
+            assert_eq!(scanned.unwrap()[1].1, read);
+            assert_eq!(backend.scan_all(None, 10).await.unwrap()[1].1, read);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let commit = backend.commit(put(1, b"x".to_vec()));
+    tokio::select! {
+        biased;
+        committed = commit => panic!("another writes, but {committed:?}"),
+        looked = tokio::time::timeout(Duration::from_secs(20), all_the_while) => looked.unwrap(),
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    let read = backend.read(&[key(1)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(read.bytes, &b"x"[..], "the commit that was given up");
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ macro_rules! account_suite {
         $crate::__account_contract_tests! { $fixture, mailboxes:
             an_envelope_waits_until_it_was_sent
             a_plaintext_waits_until_it_is_done
+            what_is_not_in_the_outbox_may_be_sent_again
             what_waits_is_listed_oldest_first
             the_status_counts_everything
         }

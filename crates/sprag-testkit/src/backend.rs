@@ -183,6 +183,7 @@ macro_rules! backend_suite {
             reads_are_snapshots
             validations_are_snapshots
             cancelled_commits_are_whole
+            dropped_commits_do_not_come_after_a_look
             cancelled_reads_do_no_harm
             stalled_calls_hold_up_nobody
             a_checkpoint_keeps_the_records
@@ -204,6 +205,7 @@ macro_rules! durable_backend_suite {
             operations_survive
             deletions_that_wait_are_done_by_closing
             closing_finishes_what_was_accepted
+            closing_again_waits_for_the_end
         }
     };
 }

@@ -3,6 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sprag::backend::{
@@ -21,6 +24,7 @@ enum Flaw {
     ConflictsAreAppliedAllTheSame,
     WritesComeInTwoCommits,
     CommitsComeLater,
+    DroppedCommitsComeLater,
     ReadsComeInTwoSnapshots,
     DeletesAreForgotten,
     OperationsAreForgotten,
@@ -36,6 +40,7 @@ enum Flaw {
     LimitsAreSmall,
     LimitsAreNotChecked,
     BytesAreCut,
+    ClosingAgainDoesNotWait,
     ClosingDoesNothing,
     ClosingLosesRecords,
     ClosingOneClosesAll,
@@ -44,9 +49,18 @@ enum Flaw {
 struct Flawed {
     inner: MemoryBackend,
     flaw: Flaw,
+    closing: AtomicBool,
 }
 
 impl Flawed {
+    fn new(inner: &MemoryBackend, flaw: Flaw) -> Arc<Self> {
+        Arc::new(Self {
+            inner: inner.clone(),
+            flaw,
+            closing: AtomicBool::new(false),
+        })
+    }
+
     fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }
@@ -146,10 +160,19 @@ impl Backend for Flawed {
         if self.has(Flaw::CommitsComeLater) {
             let inner = self.inner.clone();
             tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 inner.commit(batch).await
             });
             return Ok(CommitOutcome::Committed);
+        }
+        let commits_take_time = [Flaw::DroppedCommitsComeLater, Flaw::ClosingAgainDoesNotWait];
+        if commits_take_time.contains(&self.flaw) {
+            let inner = self.inner.clone();
+            let task = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                inner.commit(batch).await
+            });
+            return task.await.unwrap();
         }
         let all_the_same = Batch {
             expect: Vec::new(),
@@ -244,6 +267,9 @@ impl Backend for Flawed {
                 }
             }
         }
+        if self.has(Flaw::ClosingAgainDoesNotWait) && !self.closing.swap(true, Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         if self.has(Flaw::ClosingDoesNothing) {
             Ok(())
         } else {
@@ -260,15 +286,9 @@ where
 {
     let fixture = move || async move {
         let memory = MemoryBackend::new();
-        let one = std::sync::Arc::new(Flawed {
-            inner: memory.clone(),
-            flaw,
-        });
+        let one = Flawed::new(&memory, flaw);
         Fixture::reopening(move || {
-            let another = std::sync::Arc::new(Flawed {
-                inner: memory.clone(),
-                flaw,
-            });
+            let another = Flawed::new(&memory, flaw);
             let handle = if flaw == Flaw::ClosingOneClosesAll {
                 one.clone()
             } else {
@@ -359,6 +379,7 @@ finds! {
         contracts::limits_are_refused_clearly,
         contracts::ambiguous_batches_are_refused;
     cut_bytes: BytesAreCut by contracts::records_may_be_empty_or_big;
+    closed_twice: ClosingAgainDoesNotWait by durable::closing_again_waits_for_the_end;
     never_closed: ClosingDoesNothing by contracts::a_closed_backend_refuses_everything;
     lost_on_closing: ClosingLosesRecords by durable::records_survive_closing;
     late_commits: CommitsComeLater by
@@ -366,5 +387,7 @@ finds! {
         durable::closing_finishes_what_was_accepted,
         durable::records_survive_without_closing,
         shared::commits_are_seen_through_the_other_handle;
+    late_when_dropped: DroppedCommitsComeLater by
+        contracts::dropped_commits_do_not_come_after_a_look;
     closed_together: ClosingOneClosesAll by shared::closing_one_handle_leaves_the_other;
 }

@@ -26,8 +26,10 @@
 //! 4. **Honest.** An error from [`Backend::commit`] means that *nothing* was applied. A backend
 //!    that cannot tell answers [`CommitOutcome::Unknown`].
 //! 5. **Cancellable.** A future may be dropped at any await: the store stays whole and the handle
-//!    usable. A commit whose future was dropped happens completely or not at all, perhaps later; it
-//!    *may still happen*. A future that is neither polled nor dropped holds up nobody.
+//!    usable. A commit whose future was dropped happens completely or not at all, perhaps a little
+//!    later, but *not after somebody looked*: once the future was dropped, its batch has taken effect
+//!    before any later read, scan or validation of the same handle answers, or it never does. A
+//!    future that is neither polled nor dropped holds up nobody.
 //!
 //! ```
 //! use sprag::backend::{
@@ -95,7 +97,10 @@ pub trait Backend: Send + Sync + 'static {
     /// expectations held at one moment during the call. It leaves no trace in the store.
     ///
     /// If the future is dropped before it answers, the batch happens whole or not at all, perhaps
-    /// later.
+    /// later. But once it was dropped, the batch has taken effect before any later read, scan or
+    /// validation of the same handle answers, or before the handle is closed, or it never does. So
+    /// whoever gave up may look whether it is there, and do it again if not. Other handles may see
+    /// it come.
     ///
     /// # Errors
     /// An error means that nothing was applied. [`BackendError::LimitExceeded`] and
@@ -109,10 +114,15 @@ pub trait Backend: Send + Sync + 'static {
     /// that brings the records back.
     ///
     /// Whatever this handle is asked afterwards sees the records gone, and is answered only when that
-    /// is durable; other handles see it then, too. For what does no harm if it is there again, such as
-    /// what an application has acknowledged.
+    /// is durable; other handles see it then, too. So a read, scan or validation that concerns such a
+    /// record waits for the disk, and fails as a commit does if the deletion cannot be done now: with
+    /// [`BackendError::Busy`] while another process holds the store. For what does no harm if it is
+    /// there again, such as what an application has acknowledged.
     ///
-    /// Unless a backend has something better to do, this is an ordinary commit.
+    /// A record that cannot be deleted because the storage is damaged stays, and is seen again.
+    ///
+    /// Unless a backend has something better to do, this is an ordinary commit; and it is one if too
+    /// many deletions wait already.
     ///
     /// # Errors
     /// As for [`commit`](Self::commit); [`BackendError::InvalidBatch`] for a batch that does more than
@@ -192,8 +202,8 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Finishes what was accepted, checkpoints if nobody is in the way, and releases the storage.
     ///
-    /// Every call that begins later fails with [`BackendError::Closed`]; closing again does
-    /// nothing. A backend that is dropped without this loses nothing that was committed.
+    /// Every call that begins later fails with [`BackendError::Closed`]; closing again waits for the
+    /// same end, and answers the same. A backend that is dropped without this loses nothing that was committed.
     ///
     /// # Errors
     /// What the storage reports. The backend is closed all the same.

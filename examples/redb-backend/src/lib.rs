@@ -6,11 +6,12 @@
 //! leaves old versions of records in its file until their pages are used again.
 //!
 //! It wants to run within tokio, to whose blocking threads it hands redb's calls. Such a call goes
-//! on when the future that waits for it is dropped, so that a commit is never left half done.
+//! on when the future that waits for it is dropped, so that a commit is never left half done. Whoever
+//! reads afterwards waits for it first.
 
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use sprag::backend::{
     AccountId, Backend, BackendError, Batch, Checkpoint, CommitOutcome, Expectation, Kind, Limits,
     OperationId, Record, RecordKey, Version,
 };
+use tokio::sync::watch;
 
 /// account (16 bytes), kind (1), key (0 to 64) -> version (8, big-endian), bytes
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sprag.records.1");
@@ -32,7 +34,32 @@ const OPERATIONS: TableDefinition<'_, u64, [u8; 16]> = TableDefinition::new("spr
 /// A [`Backend`] over one redb database, which one process has to itself.
 pub struct RedbBackend {
     /// None once closed.
-    database: Mutex<Option<Arc<Database>>>,
+    database: Mutex<Option<Open>>,
+    /// Ends when the database is closed.
+    closed: watch::Receiver<()>,
+    /// Commits for which nobody waits any more.
+    abandoned: Mutex<Vec<UnderWay>>,
+}
+
+/// The database, and what tells those who wait, by being dropped, that it is closed.
+struct Open {
+    database: Arc<Database>,
+    closing: watch::Sender<()>,
+}
+
+/// A commit, as long as its end of the channel is there.
+type UnderWay = watch::Receiver<()>;
+
+/// Waits for a commit. Whoever drops this abandons the commit, if it is still under way.
+struct Waiting<'a> {
+    backend: &'a RedbBackend,
+    commit: UnderWay,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.backend.abandoned().push(self.commit.clone());
+    }
 }
 
 impl RedbBackend {
@@ -50,8 +77,12 @@ impl RedbBackend {
         transaction.open_table(RECORDS).map_err(not_ours)?;
         transaction.open_table(OPERATIONS).map_err(not_ours)?;
         transaction.commit().map_err(io)?;
+        let database = Arc::new(database);
+        let (closing, closed) = watch::channel(());
         Ok(Self {
-            database: Mutex::new(Some(Arc::new(database))),
+            database: Mutex::new(Some(Open { database, closing })),
+            closed,
+            abandoned: Mutex::default(),
         })
     }
 
@@ -60,12 +91,11 @@ impl RedbBackend {
         &self,
         work: impl FnOnce(&Database) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
-        let database = self
-            .database
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let database = database.ok_or(BackendError::Closed)?;
+        let open = self
+            .opened()
+            .as_ref()
+            .map(|open| Arc::clone(&open.database));
+        let database = open.ok_or(BackendError::Closed)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&database);
             // The handle goes before the answer, so that after closing nobody holds the file.
@@ -74,6 +104,31 @@ impl RedbBackend {
         });
         done.await.unwrap_or_else(|error| Err(io(error)))
     }
+
+    /// Reads, when no commit is under way any more that was abandoned before: nobody is to look and
+    /// find nothing, and then see it come.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let abandoned = self.abandoned().clone();
+        for mut commit in abandoned {
+            // Nothing is ever sent: this ends when the commit does.
+            let _ = commit.changed().await;
+        }
+        self.run(work).await
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Open>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<UnderWay>> {
+        let abandoned = self.abandoned.lock();
+        let mut abandoned = abandoned.unwrap_or_else(PoisonError::into_inner);
+        abandoned.retain(|commit| commit.has_changed().is_ok());
+        abandoned
+    }
 }
 
 #[async_trait]
@@ -81,7 +136,7 @@ impl Backend for RedbBackend {
     async fn read(&self, keys: &[RecordKey]) -> Result<Vec<Option<Record>>, BackendError> {
         self.limits().check_read(keys)?;
         let keys = keys.to_vec();
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
@@ -94,20 +149,26 @@ impl Backend for RedbBackend {
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
         self.limits().check_batch(&batch)?;
-        self.run(move |database| {
-            if batch.is_read_only() {
+        if batch.is_read_only() {
+            let holds = self.look(move |database| {
                 let records = database
                     .begin_read()
                     .map_err(io)?
                     .open_table(RECORDS)
                     .map_err(io)?;
-                let holds = holds(&records, &batch.expect)?;
-                return Ok(if holds {
-                    CommitOutcome::Committed
-                } else {
-                    CommitOutcome::Conflict
-                });
-            }
+                holds(&records, &batch.expect)
+            });
+            return Ok(if holds.await? {
+                CommitOutcome::Committed
+            } else {
+                CommitOutcome::Conflict
+            });
+        }
+        let (over, commit) = watch::channel(());
+        let backend = self;
+        let _waiting = Waiting { backend, commit };
+        self.run(move |database| {
+            let _over = over;
             // There is one writer at a time; one that is dropped changes nothing.
             let transaction = database.begin_write().map_err(io)?;
             {
@@ -146,9 +207,8 @@ impl Backend for RedbBackend {
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
-        self.run(move |database| {
-            // A transaction that writes comes after all that were begun before it, cancelled ones
-            // too.
+        self.look(move |database| {
+            // A transaction that writes comes after all that were begun before it.
             let transaction = database.begin_write().map_err(io)?;
             let operations = transaction.open_table(OPERATIONS).map_err(io)?;
             for entry in operations.iter().map_err(storage)?.rev() {
@@ -172,7 +232,7 @@ impl Backend for RedbBackend {
         let prefix = place(&RecordKey::fixed(*account, kind, []));
         // The least key that is greater than `after` has one zero byte more.
         let start = after.map_or_else(|| prefix.clone(), |key| [&prefix, key, &[0]].concat());
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
@@ -199,7 +259,7 @@ impl Backend for RedbBackend {
         let limit = self.limits().page(limit)?;
         let start = after.map_or_else(Vec::new, |key| [&place(key)[..], &[0]].concat());
         let mut last = after.copied();
-        self.run(move |database| {
+        self.look(move |database| {
             let records = database
                 .begin_read()
                 .map_err(io)?
@@ -229,21 +289,24 @@ impl Backend for RedbBackend {
     }
 
     async fn close(&self) -> Result<(), BackendError> {
-        let database = self
-            .database
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut database) = database else {
-            return Ok(());
-        };
-        let closed = tokio::task::spawn_blocking(move || {
-            // Whoever began before us still holds the database; the last one closes it.
-            while Arc::get_mut(&mut database).is_none() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        closed.await.map_err(io)
+        let open = self.opened().take();
+        if let Some(Open {
+            mut database,
+            closing,
+        }) = open
+        {
+            tokio::task::spawn_blocking(move || {
+                // Whoever began before us still holds the database; the last one closes it.
+                while Arc::get_mut(&mut database).is_none() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                drop(database);
+                drop(closing);
+            });
+        }
+        // Nothing is ever sent: this ends when the database is closed, by whomever.
+        let _ = self.closed.clone().changed().await;
+        Ok(())
     }
 }
 

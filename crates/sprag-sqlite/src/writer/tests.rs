@@ -2,12 +2,15 @@
 //! certain.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod deletions;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sprag::backend::{AccountId, Kind, RecordKey, Version};
+use sprag::backend::{AccountId, Kind, Record, RecordKey, Version};
 use tokio::sync::oneshot;
 
-use super::rows::{FORGET_EVERY, REMEMBERED};
+use super::group::{GROUP_BATCHES, GROUP_BYTES};
+use super::rows::{FORGET_EVERY, REMEMBERED, Rows};
 use super::*;
 use crate::{queue, schema};
 
@@ -46,6 +49,26 @@ impl Bench {
         answer
     }
 
+    fn flush(&self) -> Answer<()> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Flush(reply));
+        answer
+    }
+
+    /// Deletes without waiting for it.
+    fn delete_soon(&self, number: u32) {
+        self.shared.deleting(&[key(number)]);
+        self.send(Job::Delete(vec![key(number)]));
+    }
+
+    /// Which of the records are there.
+    fn look(&self, numbers: impl IntoIterator<Item = u32>) -> Answer<Vec<Option<Record>>> {
+        let (reply, answer) = oneshot::channel();
+        let keys = numbers.into_iter().map(key).collect();
+        self.send(Job::Read(ReadJob::Records { keys, reply }));
+        answer
+    }
+
     fn send(&self, job: Job) {
         assert!(self.queue.send_now(job).is_ok());
     }
@@ -73,7 +96,9 @@ impl Bench {
         } = self;
         drop(queue);
         let log = Log::new(Duration::MAX, Duration::ZERO);
-        Writer::new(connection, None, shared, log).run(jobs, Vec::new());
+        let (end, _) = watch::channel(None);
+        Writer::new(connection, None, shared, log).run(jobs, Vec::new(), &end);
+        assert_eq!(*end.borrow(), Some(Ok(())));
     }
 }
 
@@ -214,17 +239,19 @@ fn conflicts_alone_commit_nothing() {
     assert_eq!(outcome(answer), Ok(Conflict));
 }
 
+/// The disk is full when there are so many more pages.
+fn limit_pages(bench: &Bench, more: i64) {
+    let pages = schema::number(&bench.connection, "PRAGMA page_count").unwrap();
+    let limit = format!("PRAGMA max_page_count = {}", pages + more);
+    schema::number(&bench.connection, &limit).unwrap();
+}
+
 /// A full disk fails all batches of the group, those before and after the one that met it, and no
 /// other group.
 #[test]
 fn a_full_disk_fails_the_whole_group() {
     let bench = Bench::new();
-    let pages = schema::number(&bench.connection, "PRAGMA page_count").unwrap();
-    schema::number(
-        &bench.connection,
-        &format!("PRAGMA max_page_count = {}", pages + 20),
-    )
-    .unwrap();
+    limit_pages(&bench, 20);
     let small = || batch().put(key(1), version(1), vec![1]);
     let big = batch().put(key(2), version(1), vec![1; 200_000]);
     let conflicting = batch().expect(key(3), Some(version(9))).delete(key(3));
@@ -290,13 +317,11 @@ fn a_failed_commit_is_unknown_and_poisons() {
 fn what_was_asked_before_closing_is_done() {
     let bench = Bench::new();
     let before = bench.commit(batch().put(key(1), version(1), vec![1]));
-    let (reply, closed) = oneshot::channel();
-    bench.send(Job::Close(reply));
+    bench.send(Job::Close);
     let accepted = bench.commit(batch().put(key(2), version(1), vec![1]));
     bench.run();
     assert_eq!(outcome(before), Ok(Committed));
     assert_eq!(outcome(accepted), Ok(Committed));
-    assert_eq!(outcome(closed), Ok(()));
 }
 
 #[test]
@@ -371,74 +396,4 @@ fn known_rows_are_forgotten_when_others_write_and_when_they_are_rolled_back() {
     other.execute_batch("DELETE FROM session").unwrap();
     assert!(!apply(step(Some(version(6)), 7), "COMMIT"));
     assert!(apply(step(None, 8), "COMMIT"));
-}
-
-fn wait_for_deletion(shared: &Shared, key: RecordKey) -> Job {
-    shared.deleting(&[key]);
-    Job::Delete(vec![key])
-}
-
-/// Deletions that nobody waits for join the commit beside them, in the order in which they came.
-#[test]
-fn deletions_join_a_commit() {
-    let bench = Bench::new();
-    let shared = Arc::clone(&bench.shared);
-    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
-    bench.send(wait_for_deletion(&shared, key(1)));
-    let gone = bench.commit(
-        batch()
-            .expect(key(1), None)
-            .put(key(2), version(1), vec![1]),
-    );
-    bench.send(wait_for_deletion(&shared, key(9)));
-    assert_eq!(bench.run(), 1);
-    assert_eq!(
-        [outcome(put), outcome(gone)],
-        [Ok(Committed), Ok(Committed)]
-    );
-    assert!(shared.deletions().is_empty());
-}
-
-/// If there is no commit, they get one of their own before the store is left.
-#[test]
-fn deletions_alone_are_committed_in_the_end() {
-    let bench = Bench::new();
-    let shared = Arc::clone(&bench.shared);
-    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
-    let (reply, flushed) = oneshot::channel();
-    bench.send(Job::Flush(reply));
-    bench.send(wait_for_deletion(&shared, key(1)));
-    assert_eq!(bench.run(), 2);
-    assert_eq!((outcome(put), outcome(flushed)), (Ok(Committed), Ok(())));
-    assert!(shared.deletions().is_empty());
-}
-
-/// A group that fails keeps them for the next one.
-#[test]
-fn deletions_outlast_a_group_that_fails() {
-    let bench = Bench::new();
-    let shared = Arc::clone(&bench.shared);
-    let pages = schema::number(&bench.connection, "PRAGMA page_count").unwrap();
-    let limit = format!("PRAGMA max_page_count = {}", pages + 20);
-    schema::number(&bench.connection, &limit).unwrap();
-    let put = bench.commit(batch().put(key(1), version(1), vec![1]));
-    let (reply, flushed) = oneshot::channel();
-    bench.send(Job::Flush(reply));
-    let first = bench.commit(batch().put(key(2), version(1), vec![1]));
-    bench.send(wait_for_deletion(&shared, key(1)));
-    let full = bench.commit(batch().put(key(3), version(1), vec![1; 200_000]));
-    let after = bench.commit(
-        batch()
-            .expect(key(1), None)
-            .put(key(2), version(1), vec![1]),
-    );
-    bench.run();
-    assert_eq!((outcome(put), outcome(flushed)), (Ok(Committed), Ok(())));
-    let full_disk = Err(BackendError::Full);
-    assert_eq!(
-        [outcome(first), outcome(full)],
-        [full_disk.clone(), full_disk]
-    );
-    assert_eq!(outcome(after), Ok(Committed));
-    assert!(shared.deletions().is_empty());
 }

@@ -1,8 +1,13 @@
 //! Hand-over under stable ids.
 
-use sprag::{EnvelopeType, InboxId, OutboxId};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::sample::{code, party, send, sound, start, talk, try_receive};
+use sprag::{Envelope, EnvelopeType, InboxId, OutboxId};
+
+use super::sample::{Party, code, party, send, sound, start, talk, try_receive};
 use crate::backend::Fixture;
 
 /// The same bytes are there under the same id until they were sent.
@@ -50,6 +55,59 @@ pub async fn a_plaintext_waits_until_it_is_done(fixture: Fixture) {
     assert!(!sound(bob.done(unknown).await, "acknowledging nothing"));
 }
 
+/// Whoever gives a send too little time, looks into the outbox then, and sends again only what is not there, sends
+/// every text once.
+pub async fn what_is_not_in_the_outbox_may_be_sent_again(fixture: Fixture) {
+    let alice = Arc::new(party(&fixture, "alice").await);
+    let mut tasks = Vec::new();
+    for number in 0..4 {
+        let bob = party(&fixture, &format!("bob{number}")).await;
+        start(&alice, &bob).await;
+        talk(&alice, &bob).await;
+        let alice = Arc::clone(&alice);
+        tasks.push(tokio::spawn(async move {
+            send_impatiently(&alice, &bob, 40).await;
+            let mut texts = Vec::new();
+            for envelope in waiting_for(&alice, &bob).await {
+                let delivery = try_receive(&bob, &alice, &envelope).await;
+                texts.push(sound(delivery, "receiving").plaintext[0]);
+            }
+            texts.sort_unstable();
+            assert_eq!(texts, (0..40).collect::<Vec<_>>());
+        }));
+    }
+    for task in tasks {
+        task.await.expect("every text is sent once");
+    }
+}
+
+/// Sends texts that are their number, each until it is in the outbox.
+async fn send_impatiently(from: &Party, to: &Party, texts: u8) {
+    let mut usual = Duration::from_millis(1);
+    for text in 0..texts {
+        let plaintext = [text];
+        while waiting_for(from, to).await.len() <= usize::from(text) {
+            let begun = Instant::now();
+            let patience = 2.0 * rand::random::<f64>();
+            // The timer of the runtime is too coarse.
+            let patience = move || std::thread::sleep(usual.mul_f64(patience));
+            tokio::select! {
+                sent = from.send(to.address(), &plaintext) => {
+                    sound(sent, "sending");
+                    usual = begun.elapsed();
+                }
+                _ = tokio::task::spawn_blocking(patience) => usual *= 2,
+            }
+        }
+    }
+}
+
+async fn waiting_for(from: &Party, to: &Party) -> Vec<Envelope> {
+    let mut waiting = sound(from.outbox_pending().await, "listing");
+    waiting.retain(|envelope| envelope.recipient == to.address().into());
+    waiting
+}
+
 /// In the order in which they were made, as well as the clock tells.
 pub async fn what_waits_is_listed_oldest_first(fixture: Fixture) {
     let (alice, bob) = (party(&fixture, "alice").await, party(&fixture, "bob").await);
@@ -57,7 +115,7 @@ pub async fn what_waits_is_listed_oldest_first(fixture: Fixture) {
     for number in 0..10 {
         let envelope = send(&alice, &bob, &[number]).await;
         sound(try_receive(&bob, &alice, &envelope).await, "receiving");
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let outbox = sound(alice.outbox_pending().await, "listing");
     assert!(outbox.is_sorted_by_key(|envelope| envelope.created));

@@ -8,6 +8,7 @@ mod records;
 mod scans;
 
 pub use self::batches::*;
+pub(super) use self::cancellation::Stalled;
 pub use self::cancellation::*;
 pub(super) use self::concurrency::skew;
 pub use self::concurrency::*;

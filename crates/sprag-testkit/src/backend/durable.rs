@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sprag::backend::{BackendError, CommitOutcome, Kind};
 
 use super::Fixture;
+use super::contracts::Stalled;
 use super::sample::{
     ALICE, BOB, batch, commit, numbered, place, put, read, records_of, session, version,
 };
@@ -112,4 +113,31 @@ pub async fn closing_finishes_what_was_accepted(fixture: Fixture) {
         scanned.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
         committed
     );
+}
+
+/// Whoever closes while somebody else does, or after somebody began to and left it alone, waits for the
+/// same end: what was accepted is done then, and the store may be opened anew.
+pub async fn closing_again_waits_for_the_end(fixture: Fixture) {
+    let commits: Vec<_> = (0..64)
+        .map(|index| {
+            let backend = Arc::clone(fixture.backend());
+            let change = batch().put(numbered(index), version(), vec![0; 3000]);
+            Stalled::after_one_poll(async move { backend.commit(change).await })
+        })
+        .collect();
+    let backend = Arc::clone(fixture.backend());
+    let left_alone = Stalled::after_one_poll(async move { backend.close().await });
+    fixture.backend().close().await.expect("close again");
+    let fixture = fixture.reopened().await;
+    let scanned = records_of(fixture.backend(), ALICE, Kind::Session, 100).await;
+
+    assert_eq!(left_alone.resume().await, Ok(()));
+    let mut committed = Vec::new();
+    for (index, commit) in commits.into_iter().enumerate() {
+        if commit.resume().await == Ok(CommitOutcome::Committed) {
+            committed.push(numbered(index).key().to_vec());
+        }
+    }
+    let there: Vec<_> = scanned.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(there, committed);
 }

@@ -27,7 +27,8 @@ impl<B: Backend> Account<B> {
     /// transport, and tell when it was [sent](Self::sent).
     ///
     /// If this fails with `outcome-unknown` or is cancelled, look into the outbox before you send the same
-    /// again: the envelope may be there. Or give the text a [key](Outgoing::key), and just do the same again.
+    /// again: the envelope may be there. If it is not there when you look, through the same store, it will not come. Or give
+    /// the text a [key](Outgoing::key), and just do the same again.
     ///
     /// # Errors
     /// `no-session`: [start one](Self::start_session). `untrusted-identity`: the recipient's identity has
@@ -217,7 +218,7 @@ impl<B: Backend> Account<B> {
     ///
     /// This waits for no disk where it need not: it is durable together with the next commit, when the store is
     /// [closed](crate::DurableStore::close) or dropped, or a moment later (100 milliseconds over SQLite). A crash before that
-    /// brings the envelope back, the same bytes under the same id.
+    /// brings the envelope back, the same bytes under the same id. Whoever lists the outbox before that waits for the disk.
     ///
     /// # Errors
     /// What the storage reports.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sprag::backend::CommitOutcome::Committed;
-use sprag::backend::{BackendError, Kind};
+use sprag::backend::CommitOutcome::{Committed, Conflict};
+use sprag::backend::{Backend, BackendError, Kind, RecordKey};
 
 use super::super::Fixture;
 use super::super::sample::{
-    ALICE, BOB, batch, bytes_at, delete, numbered, place, put, records_of, session, version,
+    ALICE, BOB, all_records, batch, bytes_at, commit, delete, numbered, place, put, records_of,
+    session, version,
 };
 
 /// Commits whose futures are dropped early or late happen whole or not at all, and the store then
@@ -64,6 +65,53 @@ async fn poll_some_times<F: Future>(future: F, times: usize) {
         }
     })
     .await;
+}
+
+/// Once the future of a commit was dropped, its batch has taken effect before anything that is asked
+/// later is answered, or it never does: nobody looks, finds nothing, and is refuted.
+pub async fn dropped_commits_do_not_come_after_a_look(fixture: Fixture) {
+    let backend = fixture.backend();
+    for round in 0..60 {
+        let keys = [0, 1, 2].map(|index| numbered(3 * round + index));
+        for key in keys {
+            let change = batch().put(key, version(), vec![7; 3000]);
+            drop(Stalled::after_one_poll(backend.commit(change)));
+        }
+        let seen = look(backend, &keys, round).await;
+        // Whatever was accepted comes before this one.
+        put(backend, session(b"later"), b"x").await;
+        let records = backend.read(&keys).await.expect("read");
+        let there: Vec<_> = records.iter().map(Option::is_some).collect();
+        assert_eq!(seen, there, "a dropped commit came after a look");
+    }
+}
+
+/// Which of the records are there, asked for in one way or another.
+async fn look(backend: &Arc<dyn Backend>, keys: &[RecordKey], way: usize) -> Vec<bool> {
+    let found: Vec<_> = match way % 4 {
+        0 => {
+            let records = backend.read(keys).await.expect("read");
+            return records.iter().map(Option::is_some).collect();
+        }
+        1 => {
+            let records = records_of(backend, ALICE, Kind::Session, 1000).await;
+            records.iter().map(|(name, _)| session(name)).collect()
+        }
+        2 => {
+            let records = all_records(backend, 1000).await;
+            records.into_iter().map(|(key, _)| key).collect()
+        }
+        _ => {
+            let mut found = Vec::new();
+            for key in keys {
+                if commit(backend, batch().expect(*key, None)).await == Conflict {
+                    found.push(*key);
+                }
+            }
+            found
+        }
+    };
+    keys.iter().map(|key| found.contains(key)).collect()
 }
 
 /// Reads and scans whose futures are dropped leave the handle usable.
@@ -167,13 +215,13 @@ pub async fn stalled_calls_hold_up_nobody(fixture: Fixture) {
 }
 
 /// A call that was polled once and is left alone.
-struct Stalled<F: Future> {
+pub(in crate::backend) struct Stalled<F: Future> {
     call: Pin<Box<F>>,
     answer: Option<F::Output>,
 }
 
 impl<F: Future> Stalled<F> {
-    fn after_one_poll(call: F) -> Self {
+    pub(in crate::backend) fn after_one_poll(call: F) -> Self {
         let mut call = Box::pin(call);
         let answer = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),
@@ -182,7 +230,7 @@ impl<F: Future> Stalled<F> {
         Self { call, answer }
     }
 
-    async fn resume(self) -> F::Output {
+    pub(in crate::backend) async fn resume(self) -> F::Output {
         match self.answer {
             Some(answer) => answer,
             None => self.call.await,
