@@ -3,6 +3,8 @@
 
 #[path = "shell/binary.rs"]
 mod binary;
+#[path = "shell/company.rs"]
+mod company;
 #[path = "shell/killer.rs"]
 mod killer;
 #[path = "shell/person.rs"]
@@ -15,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use company::Company;
 use killer::Killer;
 use person::Person;
 use sprag_interop::{
@@ -213,7 +216,7 @@ fn many_commands_at_once() {
 /// as `SPRAG_TORTURE_SECONDS` says, from the seed in `SPRAG_TORTURE_SEED` if there is one.
 #[test]
 fn killed_at_any_moment() {
-    const ROUNDS: u64 = 30;
+    const ROUNDS: u64 = 24;
     let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seconds = number("SPRAG_TORTURE_SECONDS").map(Duration::from_secs);
     let seed = number("SPRAG_TORTURE_SEED").unwrap_or(6);
@@ -225,30 +228,46 @@ fn killed_at_any_moment() {
     let bundle = peer.bundle(BundleRequest::FULL, START).unwrap();
     killer.start_session(&theirs, &server::write(&[bundle]));
 
+    let mut company = Company::of(&mut killer, &theirs);
+
     // The first command may have been built first.
     let begun = Instant::now();
-    let mut reader = Reader::default();
+    let (mut reader, mut repeated) = (Reader::default(), 0);
     let goes_on = |number: &u64| match seconds {
         Some(limit) => begun.elapsed() < limit,
         None => *number < ROUNDS,
     };
+    let remote = theirs.to_string();
     for number in (0..).take_while(goes_on) {
         let text = format!("message {number}");
         let envelopes = killer.encrypt(&theirs, text.as_bytes());
+        repeated += reader.read(&mut *peer, &ours, &text, &envelopes);
+        let id = format!("text {number}");
+        let envelopes = killer.encrypt_under_id(&["encrypt", &remote], &id, text.as_bytes());
         reader.read(&mut *peer, &ours, &text, &envelopes);
 
         let text = format!("answer {number}");
         let envelope = peer.encrypt(&ours, text.as_bytes(), START).unwrap();
-        assert_eq!(killer.decrypt(&theirs, &envelope), text.as_bytes());
+        let read = killer.decrypt(&["decrypt", &remote], &envelope);
+        assert_eq!(read, text.as_bytes());
         assert_eq!(
             killer.person().refuse(&theirs, &envelope),
             "duplicate-message"
         );
 
-        // Now and then they meet anew.
-        if number % 8 == 7 {
-            let bundle = server::read(&killer.bundle());
-            peer.process_bundle(&ours, &bundle, START).unwrap();
+        // Now and then they meet anew, and speak in the group.
+        match number % 8 {
+            0 | 4 | 6 => killer.upkeep(),
+            1 | 5 => company.talk(&mut killer, &text),
+            2 => company.renew(&mut killer),
+            _ => {
+                let handed_out = match number % 8 {
+                    3 => killer.bundle_from_key_file(),
+                    _ => killer.bundle(),
+                };
+                let bundle = server::read(&handed_out);
+                peer.process_bundle(&ours, &bundle, START).unwrap();
+            }
         }
     }
     let status = killer.person().status();
@@ -256,25 +275,29 @@ fn killed_at_any_moment() {
         assert_eq!(status[empty], 0, "left behind in the {empty}");
     }
     println!(
-        "{} commands killed, {} envelopes sent again",
-        killer.killed(),
-        reader.repeated
+        "{} commands killed, {repeated} envelopes sent again",
+        killer.killed()
     );
     // Without these, nothing was tried.
     assert!(killer.killed() > 20, "{} commands killed", killer.killed());
-    assert!(reader.repeated > 0, "no envelope was sent twice");
+    assert!(repeated > 0, "no envelope was sent twice");
 }
 
 /// Reads what the command sends, and looks how often message keys are used.
 #[derive(Default)]
 struct Reader {
     bodies: HashMap<(Vec<u8>, u32), Vec<u8>>,
-    repeated: u32,
 }
 
 impl Reader {
-    /// The first of `envelopes` is read; those that repeat it are refused, and there are no others.
-    fn read(&mut self, peer: &mut dyn Party, from: &Address, text: &str, envelopes: &[Envelope]) {
+    /// The first of `envelopes` is read; those that repeat it are refused, and there are no others. Answers how many do.
+    fn read(
+        &mut self,
+        peer: &mut dyn Party,
+        from: &Address,
+        text: &str,
+        envelopes: &[Envelope],
+    ) -> usize {
         let (first, others) = envelopes.split_first().unwrap();
         let header = first.header().unwrap();
         let key = (header.ratchet_key, header.counter);
@@ -285,7 +308,7 @@ impl Reader {
             assert_eq!(again, first, "one text, two messages");
             let refused = peer.decrypt(from, again).unwrap_err();
             assert_eq!(refused.kind, FailureKind::DuplicatedMessage);
-            self.repeated += 1;
         }
+        others.len()
     }
 }

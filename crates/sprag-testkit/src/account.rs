@@ -18,8 +18,10 @@
 //! # fn main() {}
 //! ```
 
+mod breaks;
 pub mod broken;
 pub mod broken_groups;
+pub mod broken_peers;
 pub mod broken_sealed;
 pub mod concurrent;
 pub mod conversations;
@@ -27,6 +29,7 @@ pub mod groups;
 pub mod identities;
 pub mod keys;
 pub mod mailboxes;
+mod records;
 pub mod retry;
 pub mod safety;
 mod sample;
@@ -111,6 +114,7 @@ macro_rules! account_suite {
             no_message_key_is_used_twice
             one_envelope_received_at_once_is_delivered_once
             two_handles_share_one_account
+            without_turns_no_message_key_is_used_twice
             a_handle_notices_what_another_one_did
             a_session_made_anew_is_not_taken_for_the_old_one
             many_conversations_at_once_get_through
@@ -149,17 +153,25 @@ macro_rules! account_suite {
             a_receive_that_breaks_loses_nothing
             a_first_receive_that_breaks_loses_nothing
             a_bundle_that_breaks_is_not_handed_out_twice
-            a_session_start_that_breaks_leaves_the_old_session
             a_creation_that_breaks_can_be_repeated
             an_acknowledgement_that_breaks_can_be_repeated
             a_hand_over_that_breaks_can_be_repeated
+            a_hand_over_with_a_key_that_breaks_can_be_repeated
+            a_sweep_of_forgotten_keys_that_breaks_is_made_up_for
+        }
+        $crate::__account_contract_tests! { $fixture, broken_peers:
+            a_session_start_that_breaks_leaves_the_old_session
+            a_deletion_of_a_session_that_breaks_can_be_repeated
             an_approval_that_breaks_can_be_repeated
+            a_verification_that_breaks_can_be_repeated
+            a_policy_that_breaks_can_be_set_again
         }
         $crate::__account_contract_tests! { $fixture, broken_sealed:
             a_sealed_send_that_breaks_loses_nothing
             a_sealed_receive_that_breaks_loses_nothing
             a_sealed_group_send_that_breaks_loses_nothing
             a_sealed_group_receive_that_breaks_loses_nothing
+            a_retry_request_that_breaks_can_be_sent_again
         }
         $crate::__account_contract_tests! { $fixture, broken_groups:
             a_distribution_that_breaks_hands_out_one_key

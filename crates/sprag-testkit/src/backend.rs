@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use sprag::backend::Backend;
 
-pub use self::faulty::{Call, Fault, FaultyBackend};
+pub use self::faulty::{Call, Fault, FaultyBackend, Passed};
 pub use self::pass_through::PassThrough;
 #[doc(hidden)]
 pub use self::pass_through::names;

@@ -138,3 +138,31 @@ async fn a_broken_backend_refuses_until_healed() {
     other.heal();
     assert_eq!(backend.commit(batch()).await, Ok(CommitOutcome::Committed));
 }
+
+#[tokio::test]
+async fn what_was_passed_on_is_recorded() {
+    let backend = FaultyBackend::new(MemoryBackend::new());
+    let [refused, lost, applied, conflicting] = [0; 4].map(|_| batch());
+    let conflicting = conflicting.expect(KEY, None);
+    backend.inject(Call::Commit, 1, Fault::FailBefore(BackendError::Full));
+    backend.inject(Call::Commit, 2, Fault::UnknownLost);
+    backend.inject(Call::Commit, 3, Fault::UnknownApplied);
+    backend.record();
+    let only_validates = Batch::new(OperationId::random(&mut rand::rng()));
+    for batch in [&refused, &lost, &applied, &only_validates, &conflicting] {
+        let _ = backend.commit(batch.clone()).await;
+    }
+    let recorded = backend.recorded();
+    let recorded: Vec<_> = recorded
+        .iter()
+        .map(|passed| (passed.batch.operation, passed.applied))
+        .collect();
+    let expected = [
+        (applied.operation, Some(true)),
+        (conflicting.operation, Some(false)),
+    ];
+    assert_eq!(recorded, expected);
+
+    let _ = backend.commit(batch()).await;
+    assert!(backend.recorded().is_empty(), "nobody asked for it");
+}

@@ -1,6 +1,7 @@
 //! Kills commands at any moment, and gives them again as somebody would who has read the manual.
 
 use std::{
+    collections::HashMap,
     io::Read as _,
     process::{ExitStatus, Output},
     thread,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sprag_interop::{Address, Envelope};
 
 use super::person::{Person, code};
@@ -20,8 +21,8 @@ const PATIENCE: u32 = 8;
 pub(crate) struct Killer {
     person: Person,
     rng: StdRng,
-    /// How long a command takes.
-    usual: Duration,
+    /// How long each command takes.
+    usual: HashMap<String, Duration>,
     killed: u32,
     in_a_row: u32,
 }
@@ -32,12 +33,15 @@ struct Run {
     killed: bool,
 }
 
+/// Where the command looks for it.
+const KEY_FILE: &str = "sprag-keys.json";
+
 impl Killer {
     pub(crate) fn of(address: &Address, seed: u64) -> Self {
         Self {
             person: Person::without_account(address),
             rng: StdRng::seed_from_u64(seed),
-            usual: Duration::from_millis(20),
+            usual: HashMap::new(),
             killed: 0,
             in_a_row: 0,
         }
@@ -64,6 +68,20 @@ impl Killer {
         self.until_done(&["bundle"], b"", "")
     }
 
+    /// Another one, from the key file that the upkeep fills.
+    pub(crate) fn bundle_from_key_file(&mut self) -> Vec<u8> {
+        self.upkeep();
+        self.until_done(&["bundle", "--from", KEY_FILE], b"", "")
+    }
+
+    /// The upkeep, with the store sealed anew. Then there is nothing left to do.
+    pub(crate) fn upkeep(&mut self) {
+        self.until_done(&["upkeep", "--new-epoch"], b"", "");
+        let left = self.person.ok(&["upkeep", "--dry-run", "--json"], b"");
+        let left: Value = serde_json::from_slice(&left).unwrap();
+        assert_eq!(left["steps"], json!([]), "left to do after an upkeep");
+    }
+
     pub(crate) fn start_session(&mut self, peer: &Address, handed_out: &[u8]) {
         let arguments = ["session", "start", &peer.to_string()];
         self.until_done(&arguments, handed_out, "");
@@ -74,7 +92,7 @@ impl Killer {
     pub(crate) fn encrypt(&mut self, peer: &Address, text: &[u8]) -> Vec<Envelope> {
         loop {
             let run = self.run(&["encrypt", &peer.to_string()], text);
-            let mut envelopes: Vec<Envelope> = whole_line(&run.output).into_iter().collect();
+            let mut envelopes: Vec<_> = run.line().map(envelope).into_iter().collect();
             if !run.killed {
                 succeeded(&run.output);
                 return envelopes;
@@ -92,13 +110,35 @@ impl Killer {
         }
     }
 
-    /// Gives an envelope until the message is acknowledged, and answers what was printed: every time the same.
-    pub(crate) fn decrypt(&mut self, peer: &Address, envelope: &Envelope) -> Vec<u8> {
-        let arguments = ["decrypt", &peer.to_string()];
+    /// Encrypts `text` by `command` under an id until that has succeeded, and then once more. Nothing is looked up, and what
+    /// was printed is printed again, byte for byte.
+    pub(crate) fn encrypt_under_id(
+        &mut self,
+        command: &[&str],
+        id: &str,
+        text: &[u8],
+    ) -> Vec<Envelope> {
+        let arguments = [command, &["--id", id]].concat();
+        let (mut printed, mut successes) = (Vec::new(), 0);
+        while successes < 2 {
+            let run = self.run(&arguments, text);
+            printed.extend(run.line().map(<[u8]>::to_vec));
+            if !run.killed {
+                succeeded(&run.output);
+                successes += 1;
+            }
+        }
+        let is_the_first = |line: &Vec<u8>| *line == printed[0];
+        assert!(printed.iter().all(is_the_first), "one id, two envelopes");
+        printed.iter().map(|line| envelope(line)).collect()
+    }
+
+    /// Gives an envelope to `command` until the message is acknowledged, and answers what was printed: every time the same.
+    pub(crate) fn decrypt(&mut self, command: &[&str], envelope: &Envelope) -> Vec<u8> {
         let envelope = serde_json::to_vec(envelope).unwrap();
         let mut seen = Vec::new();
         loop {
-            let run = self.run(&arguments, &envelope);
+            let run = self.run(command, &envelope);
             if !run.killed && run.output.status.success() {
                 let printed = run.output.stdout;
                 assert!(printed.starts_with(&seen), "printed otherwise at first");
@@ -116,7 +156,12 @@ impl Killer {
     }
 
     /// Gives a command until it is done, or fails with `tolerated` after it was killed: then it had been done.
-    fn until_done(&mut self, arguments: &[&str], input: &[u8], tolerated: &str) -> Vec<u8> {
+    pub(crate) fn until_done(
+        &mut self,
+        arguments: &[&str],
+        input: &[u8],
+        tolerated: &str,
+    ) -> Vec<u8> {
         let mut killed = false;
         loop {
             let run = self.run(arguments, input);
@@ -133,6 +178,8 @@ impl Killer {
 
     /// Gives a command, and kills it: after a while, or when it begins to print, which is between its commits.
     fn run(&mut self, arguments: &[&str], input: &[u8]) -> Run {
+        let usual = self.usual.entry(arguments[0].to_owned());
+        let usual = usual.or_insert(Duration::from_millis(20));
         let begun = Instant::now();
         let mut child = self.person.start(arguments, input);
         let mut stdout = child.stdout.take().unwrap();
@@ -143,7 +190,7 @@ impl Killer {
                 let count = stdout.read(&mut first).unwrap();
                 printed.extend(&first[..count]);
             } else {
-                let most = self.usual.as_micros() as u64 * 3 / 2;
+                let most = usual.as_micros() as u64 * 3 / 2;
                 thread::sleep(Duration::from_micros(self.rng.random_range(0..=most)));
             }
             // Fails if it has ended already.
@@ -158,7 +205,7 @@ impl Killer {
             self.in_a_row += 1;
         } else {
             self.in_a_row = 0;
-            self.usual = begun.elapsed();
+            *usual = begun.elapsed();
         }
         Run { output, killed }
     }
@@ -173,8 +220,13 @@ fn succeeded(output: &Output) {
     assert!(output.status.success(), "{said}");
 }
 
-/// The envelope that a command printed, if it printed all of it.
-fn whole_line(output: &Output) -> Option<Envelope> {
-    let line = output.stdout.strip_suffix(b"\n")?;
-    Some(serde_json::from_slice(line).unwrap())
+impl Run {
+    /// The line that the command printed, if it printed all of it.
+    fn line(&self) -> Option<&[u8]> {
+        self.output.stdout.strip_suffix(b"\n")
+    }
+}
+
+fn envelope(line: &[u8]) -> Envelope {
+    serde_json::from_slice(line).unwrap()
 }

@@ -3,7 +3,7 @@
 use sprag::{Outgoing, Recipient};
 
 use super::{
-    broken::{Break, everywhere},
+    breaks::{Break, everywhere},
     groups::{GROUP, distribute, join, read_in_group, send_to_group, try_receive_in_group},
     sample::{AnyBackend, Pair, Party, code, sound},
 };

@@ -3,10 +3,10 @@
 use sprag::{Sealing, Uuid};
 
 use super::{
-    broken::everywhere,
+    breaks::everywhere,
     groups::{GROUP, distribute, read_in_group, send_to_group},
     sample::{Pair, code, party, party_over, sound, start, store, talk},
-    sealed::{Service, cut, send_sealed_to_group},
+    sealed::{Service, cut, request_for, send_sealed, send_sealed_to_group},
 };
 use crate::backend::{FaultyBackend, Fixture};
 
@@ -128,6 +128,38 @@ pub async fn a_sealed_group_receive_that_breaks_loses_nothing(fixture: Fixture) 
         assert_eq!(waiting, std::slice::from_ref(&delivery));
         assert!(sound(bob.done(delivery.id).await, "acknowledging"));
         assert_eq!(code(receive().await), "duplicate-message");
+        broken.reached
+    })
+    .await;
+}
+
+/// The request is in the outbox or was never sealed, and no session has moved.
+pub async fn a_retry_request_that_breaks_can_be_sent_again(fixture: Fixture) {
+    let service = Service::new();
+    everywhere(async |number, breaks| {
+        let Pair { alice, bob, faults } = Pair::talking(&fixture, number).await;
+        let [from_alice, from_bob] = [service.certify(&alice).await, service.certify(&bob).await];
+        let lost = send_sealed(&alice, &bob, &from_alice, b"lost").await;
+        let opened = bob.open_sealed(&lost.bytes, service.trust()).await;
+        let request = request_for(&sound(opened, "opening"));
+        let sealing = Sealing::new(&from_bob);
+        let ask = || bob.send_retry_request_sealed(alice.address(), sealing, &request);
+        let broken = breaks.run(&faults, ask()).await;
+        let waiting = sound(bob.outbox_pending().await, "listing");
+        if let Some(Ok(envelope)) = &broken.outcome {
+            assert_eq!(waiting, std::slice::from_ref(envelope));
+        }
+        assert!(waiting.len() <= 1, "one request, one envelope");
+        let again = sound(ask().await, "asking again");
+        for envelope in waiting.iter().chain([&again]) {
+            let opened = alice.open_sealed(&envelope.bytes, service.trust()).await;
+            let content = sound(opened, "opening").content;
+            assert_eq!(content.contents(), request.serialized());
+            assert!(sound(bob.sent(envelope.id).await, "acknowledging"));
+        }
+        let delivery = bob.receive_sealed(&lost.bytes, service.trust()).await;
+        assert_eq!(sound(delivery, "receiving").plaintext, "lost");
+        talk(&bob, &alice).await;
         broken.reached
     })
     .await;

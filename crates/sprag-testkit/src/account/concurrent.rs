@@ -1,13 +1,26 @@
 //! Many tasks and handles at once.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use sprag::{Envelope, SessionStore, protocol::message::PreKeySignalMessage};
+use async_trait::async_trait;
+use sprag::{
+    Envelope, SessionStore,
+    backend::{BackendError, Batch, CommitOutcome},
+    protocol::message::{PreKeySignalMessage, SignalMessage},
+};
+use tokio::sync::Barrier;
 
 use super::sample::{
-    Party, code, party, party_over, read, send, sound, start, store, talk, try_receive,
+    AnyBackend, Party, code, party, party_over, read, send, sound, start, store, talk, talking_to,
+    try_receive,
 };
-use crate::backend::Fixture;
+use crate::backend::{Fixture, PassThrough};
 
 /// Tasks that send in one conversation at once use different keys: every message is read.
 pub async fn no_message_key_is_used_twice(fixture: Fixture) {
@@ -84,6 +97,130 @@ pub async fn two_handles_share_one_account(fixture: Fixture) {
     talk(&*twin, &bob).await;
     talk(&*alice, &bob).await;
 }
+
+/// Two handles take no turns with each other. Whatever two tasks do in one session, both do it from the same state and
+/// commit at once: everything is delivered once, and no message key is used twice.
+pub async fn without_turns_no_message_key_is_used_twice(fixture: Fixture) {
+    const ROUNDS: u8 = 6;
+    let bob = party(&fixture, "bob").await;
+    let meeting = Arc::new(Meeting::default());
+    let handle = async || {
+        let (inner, meeting) = (fixture.backend().clone(), Arc::clone(&meeting));
+        party_over(store(Colliding { inner, meeting }).await, "alice").await
+    };
+    let [one, other] = [handle().await, handle().await];
+    talking_to(&one, &bob).await;
+    let mut keys = HashSet::new();
+    for round in 0..ROUNDS {
+        let letters = [0, 1, 2].map(|number| [round, number]);
+        let mut envelopes = Vec::new();
+        for letter in &letters {
+            envelopes.push(send(&bob, &one, letter).await);
+        }
+        let receives = |alice, number: usize| try_receive(alice, &bob, &envelopes[number]);
+        let sends = |alice| send(alice, &bob, b"text");
+        let (first, second) = meeting.hold(sends(&one), sends(&other)).await;
+        let (third, delivery) = meeting.hold(sends(&one), receives(&other, 2)).await;
+        let (earlier, later) = meeting.hold(receives(&one, 0), receives(&other, 1)).await;
+
+        for envelope in [first, second, third] {
+            assert!(keys.insert(message_key(&envelope)), "a key was used twice");
+            read(&bob, &one, &envelope, b"text").await;
+        }
+        let deliveries = [earlier, later, delivery].map(|delivery| sound(delivery, "receiving"));
+        for (number, delivery) in deliveries.iter().enumerate() {
+            assert_eq!(delivery.plaintext, letters[number][..]);
+            for alice in [&one, &other] {
+                assert_eq!(
+                    &sound(receives(alice, number).await, "redelivery"),
+                    delivery
+                );
+            }
+            assert!(sound(one.done(delivery.id).await, "acknowledging"));
+            let again = receives(&other, number).await;
+            assert_eq!(code(again), "duplicate-message");
+        }
+        assert_eq!(sound(other.inbox_pending().await, "listing"), []);
+    }
+    let conflicts = meeting.conflicts.load(Ordering::Relaxed);
+    assert!(
+        conflicts >= 3 * usize::from(ROUNDS),
+        "{conflicts} conflicts"
+    );
+}
+
+/// By which no two messages may be encrypted.
+fn message_key(envelope: &Envelope) -> (Vec<u8>, u32) {
+    let message = SignalMessage::deserialize(&envelope.bytes).expect("both have spoken");
+    (
+        message.ratchet_key().serialize().to_vec(),
+        message.counter(),
+    )
+}
+
+/// Where two commits wait for each other.
+struct Meeting {
+    /// How many are still to come.
+    awaited: AtomicUsize,
+    both: Barrier,
+    conflicts: AtomicUsize,
+}
+
+impl Default for Meeting {
+    fn default() -> Self {
+        Self {
+            awaited: AtomicUsize::new(0),
+            both: Barrier::new(2),
+            conflicts: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Meeting {
+    /// Runs two operations at once, the first commits of which wait for each other.
+    async fn hold<A, B>(
+        &self,
+        one: impl Future<Output = A>,
+        other: impl Future<Output = B>,
+    ) -> (A, B) {
+        self.awaited.store(2, Ordering::Relaxed);
+        tokio::join!(one, other)
+    }
+
+    fn is_awaited(&self) -> bool {
+        let order = Ordering::Relaxed;
+        let less = |awaited: usize| awaited.checked_sub(1);
+        self.awaited.fetch_update(order, order, less).is_ok()
+    }
+}
+
+/// Passes everything on, commits when they have met.
+struct Colliding {
+    inner: AnyBackend,
+    meeting: Arc<Meeting>,
+}
+
+#[async_trait]
+impl PassThrough for Colliding {
+    type Inner = AnyBackend;
+
+    fn inner(&self) -> &AnyBackend {
+        &self.inner
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
+        if !batch.is_read_only() && self.meeting.is_awaited() {
+            self.meeting.both.wait().await;
+        }
+        let outcome = self.inner.commit(batch).await;
+        if outcome == Ok(CommitOutcome::Conflict) {
+            self.meeting.conflicts.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+crate::pass_through!(Colliding);
 
 /// What another handle did counts, however recently this one has used the same records.
 pub async fn a_handle_notices_what_another_one_did(fixture: Fixture) {

@@ -11,7 +11,7 @@ use sprag::{
 };
 
 use super::{
-    broken::everywhere,
+    breaks::everywhere,
     sample::{
         Pair, Party, address, code, party, party_over, read, send, sound, start, store, talk,
         talking_to, try_receive,

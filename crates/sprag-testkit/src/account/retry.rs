@@ -6,7 +6,7 @@ use sprag::{
 };
 
 use super::{
-    broken::everywhere,
+    breaks::everywhere,
     sample::{Pair, Party, code, party, read, send, sound, start, talk, try_receive},
 };
 use crate::backend::Fixture;

@@ -83,7 +83,7 @@ fn tomorrow() -> Timestamp {
     Timestamp::from_millis(now + 24 * 60 * 60 * 1000)
 }
 
-async fn send_sealed<A: Backend, B: Backend>(
+pub(super) async fn send_sealed<A: Backend, B: Backend>(
     from: &Account<A>,
     to: &Account<B>,
     certificate: &SenderCertificate,
@@ -283,21 +283,24 @@ pub async fn what_cannot_be_decrypted_can_be_asked_for_again(fixture: Fixture) {
 }
 
 async fn ask_again(bob: &Party, lost: &Opened, service: &Service) -> Envelope {
-    let kind = lost.content.message_type() as u8;
-    let device = lost.sender.device_id().into();
-    let sent_at = Timestamp::from_millis(1);
-    let request =
-        DecryptionErrorMessage::for_original(lost.content.contents(), kind, sent_at, device);
-    let request = sound(request.map_err(Error::from), "making a request");
-    let request = PlaintextContent::from(&request);
     let certificate = service.certify(bob).await;
-    let sealing = Sealing::new(&certificate);
+    let (sealing, request) = (Sealing::new(&certificate), request_for(lost));
     let sent = bob.send_retry_request_sealed(&lost.sender, sealing, &request);
     let envelope = sound(sent.await, "sending a request");
     assert_eq!(envelope.message_type, EnvelopeType::Sealed);
     let waiting = sound(bob.outbox_pending().await, "listing");
     assert!(waiting.contains(&envelope));
     envelope
+}
+
+/// Says that a message could not be decrypted.
+pub(super) fn request_for(lost: &Opened) -> PlaintextContent {
+    let kind = lost.content.message_type() as u8;
+    let device = lost.sender.device_id().into();
+    let sent_at = Timestamp::from_millis(1);
+    let request =
+        DecryptionErrorMessage::for_original(lost.content.contents(), kind, sent_at, device);
+    PlaintextContent::from(&sound(request.map_err(Error::from), "making a request"))
 }
 
 /// Names that messages to many can bear.

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use sprag::{Account, Outgoing, ProtocolAddress};
+use sprag::{Account, Outgoing, ProtocolAddress, StoreOptions};
 
 use super::sample::{
     Party, code, party, read, send, sound, start, store, talk, talking_to, try_receive,
 };
-use crate::backend::Fixture;
+use crate::{
+    Clock,
+    backend::{FaultyBackend, Fixture},
+    vault,
+};
 
 /// The same key gives the same envelope, while it waits and when it was sent, across a restart.
 pub async fn a_text_with_a_key_is_sent_once(fixture: Fixture) {
@@ -181,25 +185,36 @@ pub async fn a_session_is_put_aside_or_forgotten(fixture: Fixture) {
     talk(&alice, &bob).await;
 }
 
-/// A host of many accounts lists them in the order of their creation, and making one costs no more than
-/// before.
+/// A host of many accounts lists them in the order of their creation, and making the last one asks no more of the storage
+/// than making the second.
 pub async fn one_store_holds_many_accounts(fixture: Fixture) {
-    let store = store(fixture.backend().clone()).await;
-    let mut addresses = Vec::new();
-    for number in 0..300 {
+    let storage = FaultyBackend::new(fixture.backend().clone());
+    let clock = Clock::new();
+    let options = StoreOptions::new().environment(clock.clone());
+    let store = options.open(storage.clone(), vault::shared()).await;
+    let store = sound(store, "opening the store");
+    let (mut addresses, mut costs) = (Vec::new(), Vec::new());
+    // From the last name and device to the first.
+    for number in (0..300).rev() {
         let device = number % 127 + 1;
         let address = ProtocolAddress::new(format!("bot{}", number / 127), device);
         let address = address.expect("a device id from 1 to 127");
+        let calls = storage.log().len();
+        storage.record();
         sound(
             Account::create(store.clone(), address.clone()).await,
             "creating an account",
         );
+        let commits = storage.recorded().into_iter();
+        let entries: Vec<_> = commits.map(|passed| passed.batch.entries()).collect();
+        costs.push((storage.log().split_off(calls), entries));
         addresses.push(address);
+        clock.advance(Duration::from_millis(1));
     }
-    let mut listed = sound(store.accounts().await, "listing");
-    listed.sort();
-    addresses.sort();
-    assert_eq!(listed, addresses);
+    for cost in &costs[2..] {
+        assert_eq!(cost, &costs[1], "calls, and entries of commits");
+    }
+    assert_eq!(sound(store.accounts().await, "listing"), addresses);
 }
 
 async fn device_of(fixture: &Fixture, name: &str, device: u32) -> Party {

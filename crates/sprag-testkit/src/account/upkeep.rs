@@ -10,7 +10,7 @@ use sprag::{
 };
 
 use super::{
-    broken::everywhere,
+    breaks::everywhere,
     sample::{
         AnyBackend, Party, address, code, party, read, send, sound, start, store, talk, try_receive,
     },
@@ -356,7 +356,7 @@ pub async fn an_upkeep_that_breaks_goes_on_where_it_stopped(fixture: Fixture) {
         read(&bob, &alice, &envelope, b"first").await;
 
         clock.advance(3 * DAY);
-        let broken = breaks.run(&faults, bob.upkeep(&server)).await;
+        let broken = breaks.run_in_steps(&faults, bob.upkeep(&server)).await;
         assert_covered(&bob, &server).await;
         keep_up(&bob, &server).await;
         assert_covered(&bob, &server).await;

@@ -82,6 +82,15 @@ pub enum Fault {
     HangAfter,
 }
 
+/// A batch that changes something and was passed on to the wrapped backend.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// What it was asked to apply.
+    pub batch: Batch,
+    /// Whether it did; `None` if nobody waited for the answer, or the answer was that it is unknown.
+    pub applied: Option<bool>,
+}
+
 impl Call {
     /// Whether the call takes a batch.
     fn is_of_a_batch(self) -> bool {
@@ -108,6 +117,8 @@ struct Plan {
     by_position: HashMap<u64, Fault>,
     /// Given to every call as long as it stands.
     broken: Option<BackendError>,
+    /// What was passed on since somebody asked for it.
+    recorded: Option<Vec<Passed>>,
 }
 
 impl<B> FaultyBackend<B> {
@@ -173,6 +184,18 @@ impl<B> FaultyBackend<B> {
     #[must_use]
     pub fn log(&self) -> Vec<Call> {
         self.plan().log.clone()
+    }
+
+    /// From now on writes down the batches that are passed on.
+    pub fn record(&self) {
+        self.plan().recorded = Some(Vec::new());
+    }
+
+    /// The batches that were passed on since [`record`](Self::record), in their order; those that only validate are
+    /// left out. Nothing more is written down.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Passed> {
+        self.plan().recorded.take().unwrap_or_default()
     }
 
     /// The wrapped backend, which knows no faults.
@@ -242,9 +265,52 @@ impl<B> FaultyBackend<B> {
     }
 }
 
+impl<B: Backend> FaultyBackend<B> {
+    /// Gives a batch to the wrapped backend, and writes down what becomes of it.
+    async fn have_applied<F>(
+        &self,
+        batch: Batch,
+        effect: impl FnOnce(Batch) -> F,
+    ) -> Result<CommitOutcome, BackendError>
+    where
+        F: Future<Output = Result<CommitOutcome, BackendError>>,
+    {
+        let number = self.plan().note_passed(&batch);
+        let outcome = effect(batch).await;
+        if let Some(number) = number {
+            self.plan().note_answer(number, &outcome);
+        }
+        outcome
+    }
+}
+
 impl Plan {
     fn count(&self, call: Call) -> u64 {
         self.counts.get(&call).copied().unwrap_or_default()
+    }
+
+    /// The place of the batch among those that are written down, if it is.
+    fn note_passed(&mut self, batch: &Batch) -> Option<usize> {
+        let recorded = self.recorded.as_mut()?;
+        if batch.is_read_only() {
+            return None;
+        }
+        recorded.push(Passed {
+            batch: batch.clone(),
+            applied: None,
+        });
+        Some(recorded.len() - 1)
+    }
+
+    fn note_answer(&mut self, number: usize, outcome: &Result<CommitOutcome, BackendError>) {
+        let recorded = self.recorded.as_mut();
+        if let Some(passed) = recorded.and_then(|recorded| recorded.get_mut(number)) {
+            passed.applied = match outcome {
+                Ok(CommitOutcome::Committed) => Some(true),
+                Ok(CommitOutcome::Conflict) | Err(_) => Some(false),
+                Ok(CommitOutcome::Unknown) => None,
+            };
+        }
     }
 }
 
@@ -264,13 +330,13 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn commit(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.pass_batch(Call::Commit, self.inner.commit(batch))
-            .await
+        let effect = self.have_applied(batch, |batch| self.inner.commit(batch));
+        self.pass_batch(Call::Commit, effect).await
     }
 
     async fn delete_soon(&self, batch: Batch) -> Result<CommitOutcome, BackendError> {
-        self.pass_batch(Call::DeleteSoon, self.inner.delete_soon(batch))
-            .await
+        let effect = self.have_applied(batch, |batch| self.inner.delete_soon(batch));
+        self.pass_batch(Call::DeleteSoon, effect).await
     }
 
     async fn committed(&self, operation: OperationId) -> Result<bool, BackendError> {
