@@ -17,6 +17,7 @@ use sprag::vault::MemoryVault;
 use sprag::{
     Account, CiphertextMessage, DurableStore, EnvelopeType, Environment, Error, ProtocolAddress,
     ProtocolError, SessionRecord, SessionStore as _, System, Timestamp, Transaction,
+    backend::Backend as _,
     protocol::identity::{IdentityKey, IdentityKeyPair},
 };
 use sprag_sqlite::{SqliteBackend, SqliteOptions};
@@ -124,6 +125,10 @@ impl AccountParty {
         }
         if self.rng.random_ratio(1, 2) {
             self.account.store().close().await?;
+        } else {
+            // What was acknowledged would be durable only a moment after the handle is dropped, when the next one is in use.
+            let made_durable = self.account.store().backend().checkpoint().await;
+            made_durable.map_err(Error::from)?;
         }
         let store = open(self.folder.path(), &self.clock, &self.vault).await?;
         self.account = OnSqlite::open(store, self.local.clone()).await?;
