@@ -373,15 +373,25 @@ pub async fn a_kyber_pre_key_is_marked_for_the_first_time_only_once(stores: Stor
                     .await
             }
         };
-        let tasks: Vec<_> = (0..16).map(|_| tokio::spawn(mark())).collect();
+        // Four of a task take turns whenever they wait, and the tasks meet as it happens.
+        let at_once = || {
+            let [one, two, three, four] = [mark(), mark(), mark(), mark()];
+            async move {
+                let answers = tokio::join!(one, two, three, four);
+                [answers.0, answers.1, answers.2, answers.3]
+            }
+        };
+        let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(at_once())).collect();
         let mut first = 0;
         for task in tasks {
-            let answer = task.await.expect("mark_kyber_pre_key_used must not panic");
-            first += usize::from(must(answer) == KyberPreKeyUse::First);
+            let answers = task.await.expect("mark_kyber_pre_key_used must not panic");
+            for answer in answers {
+                first += usize::from(must(answer) == KyberPreKeyUse::First);
+            }
         }
         assert_eq!(
             first, 1,
-            "of 16 tasks that mark one {kind:?} Kyber pre-key used at once, one must be the first: \
+            "of 16 calls that mark one {kind:?} Kyber pre-key used at once, one must be the first: \
              mark_kyber_pre_key_used must look and note in one atomic step"
         );
     }
