@@ -67,10 +67,7 @@ impl Break {
         backend.record();
         let broken = self.run_alone(backend, operation).await;
         let passed = backend.recorded();
-        let after = match broken.outcome {
-            Some(_) => Records::of(backend.inner()).await,
-            None => Records::settled(backend.inner()).await,
-        };
+        let after = Records::of(backend.inner()).await;
         let commits = before.commits_to(&after, passed);
         (broken, commits)
     }

@@ -570,8 +570,6 @@ pub async fn a_change_that_breaks_is_whole_or_nothing(fixture: Fixture) {
         let broken = breaks
             .run(&faults, try_receive(&bob, &new, &envelope))
             .await;
-        // A cancelled commit may come late, but not after another one.
-        sound(bob.bundle().await, "making a bundle");
         let known = sound(bob.known_identity(new.address()).await, "looking");
         let known = known.expect("they have talked");
         let was_changed = known.key == key(&new).await;

@@ -17,19 +17,6 @@ impl Records {
         Self::read(backend).await.expect("no fault")
     }
 
-    /// The same while a commit of somebody who was cancelled may come, between two pages: it is read until it stays the
-    /// same.
-    pub(super) async fn settled(backend: &AnyBackend) -> Self {
-        let mut last = Self::of(backend).await;
-        loop {
-            let next = Self::of(backend).await;
-            if next == last {
-                return next;
-            }
-            last = next;
-        }
-    }
-
     /// How many records of a kind there are.
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.0.keys().filter(|key| key.kind() == kind).count()
